@@ -1,0 +1,55 @@
+{
+  "variables": {
+    "forkheap_version": "<!(node -p \"require('./package.json').version\")",
+    "openssl_fips": ""
+  },
+  "target_defaults": {
+    "cflags": ["-Wall", "-Wextra", "-Werror", "-O2", "-g", "-fvisibility=hidden"],
+    "cflags_cc": ["-std=c++17"],
+    "cflags_cc!": ["-std=gnu++17", "-std=gnu++20"],
+    "cflags!": ["-O3"],
+    "defines": ["FORKHEAP_VERSION=\"<(forkheap_version)\"", "_GNU_SOURCE"]
+  },
+  "targets": [
+    {
+      "target_name": "forkheap_preload",
+      "type": "shared_library",
+      "product_dir": "<(PRODUCT_DIR)",
+      "product_prefix": "",
+      "product_extension": "so",
+      "sources": [
+        "native/core/cfi.cc",
+        "native/core/files.cc",
+        "native/core/gate.cc",
+        "native/core/gperftools.cc",
+        "native/core/log.cc",
+        "native/core/manifest.cc",
+        "native/core/options.cc",
+        "native/core/samples.cc",
+        "native/core/session.cc",
+        "native/core/unwinder.cc",
+        "native/core/watcher.cc",
+        "native/preload/endings.cc",
+        "native/preload/init.cc",
+        "native/preload/interpose.cc"
+      ],
+      "cflags": ["-fPIC", "-ftls-model=initial-exec"],
+      "ldflags": ["-Wl,-z,defs"],
+      "libraries": ["-ldl", "-lpthread"]
+    },
+    {
+      "target_name": "forkheap",
+      "sources": ["native/addon/addon.cc"],
+      "include_dirs": ["<!@(node -p \"require('node-addon-api').include\")"],
+      "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_DEPRECATED", "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS"],
+      "libraries": ["-Wl,--no-as-needed", "-l:libtcmalloc_and_profiler.so.4", "-Wl,--as-needed", "-ldl"]
+    },
+    {
+      "target_name": "forkheap-symbolizer",
+      "type": "executable",
+      "sources": ["<!@(ls native/symbolizer/*.cc)"],
+      "cflags_cc!": ["-fno-exceptions", "-fno-rtti"],
+      "libraries": ["-ldw", "-lelf"]
+    }
+  ]
+}

@@ -1,0 +1,133 @@
+// forkheap.node: JavaScript's face of the preload library's session and of gperftools. Translates, and keeps no state: worker
+// threads load it too, and all of them share the one session of the process.
+
+#include <dlfcn.h>
+#include <gperftools/tcmalloc.h>
+#include <napi.h>
+
+#include <string>
+
+#include "../preload/interface.h"
+
+namespace {
+
+// Null in a process that was not started with the preload library.
+const forkheap_interface* Preload() {
+  static const forkheap_interface* const interface = [] {
+    const auto get =
+        reinterpret_cast<decltype(&forkheap_get_interface)>(dlsym(RTLD_DEFAULT, "forkheap_get_interface"));
+    return get == nullptr ? nullptr : get();
+  }();
+  return interface;
+}
+
+// { code, message, errno, path }: TypeScript makes the error of it.
+Napi::Value ToObject(Napi::Env env, const forkheap_status& status) {
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("code", status.code == nullptr ? env.Null() : Napi::String::New(env, status.code).As<Napi::Value>());
+  result.Set("message", Napi::String::New(env, status.message));
+  result.Set("errno", Napi::Number::New(env, status.error_number));
+  result.Set("path", Napi::String::New(env, status.path));
+  return result;
+}
+
+forkheap_status NotPreloaded() {
+  forkheap_status status{};
+  status.code = "ERR_FORKHEAP_NOT_PRELOADED";
+  snprintf(status.message, sizeof(status.message),
+           "this process was not started with forkheap's preload library, so its allocations cannot be seen. Start it with "
+           "`forkheap run`, or with the environment that heapProfileEnv() returns");
+  return status;
+}
+
+int64_t Number(const Napi::Object& options, const char* name) { return options.Get(name).ToNumber().Int64Value(); }
+
+Napi::Value Start(const Napi::CallbackInfo& info) {
+  if (Preload() == nullptr) return ToObject(info.Env(), NotPreloaded());
+  const Napi::Object from = info[0].As<Napi::Object>();
+  const std::string prefix = from.Get("prefix").As<Napi::String>().Utf8Value();
+  forkheap_options options{};
+  options.prefix = prefix.c_str();
+  options.sampled = from.Get("sampled").ToBoolean().Value() ? 1 : 0;
+  options.sample_interval = Number(from, "sampleInterval");
+  options.dump_allocated = Number(from, "dumpAllocated");
+  options.dump_inuse = Number(from, "dumpInuse");
+  options.dump_every_ms = Number(from, "dumpEveryMs");
+  options.dump_signal = static_cast<int32_t>(Number(from, "dumpSignal"));
+  options.rolling = from.Get("rolling").ToBoolean().Value() ? 1 : 0;
+  options.max_dumps = Number(from, "maxDumps");
+  options.max_bytes = Number(from, "maxBytes");
+  forkheap_status status{};
+  Preload()->start(&options, &status);
+  return ToObject(info.Env(), status);
+}
+
+Napi::Value Stop(const Napi::CallbackInfo& info) {
+  forkheap_status status = NotPreloaded();
+  if (Preload() != nullptr) Preload()->stop(&status);
+  return ToObject(info.Env(), status);
+}
+
+Napi::Value Dump(const Napi::CallbackInfo& info) {
+  forkheap_status status = NotPreloaded();
+  if (Preload() != nullptr) Preload()->dump(info[0].As<Napi::String>().Utf8Value().c_str(), &status);
+  return ToObject(info.Env(), status);
+}
+
+Napi::Value Text(const Napi::CallbackInfo& info) {
+  forkheap_status status = NotPreloaded();
+  std::string text;
+  if (Preload() != nullptr) {
+    Preload()->text(
+        [](void* data, const char* part, size_t size) { static_cast<std::string*>(data)->assign(part, size); }, &text,
+        &status);
+  }
+  if (status.code != nullptr) return ToObject(info.Env(), status);
+  return Napi::String::New(info.Env(), text);
+}
+
+Napi::Value SetSampleInterval(const Napi::CallbackInfo& info) {
+  forkheap_status status = NotPreloaded();
+  if (Preload() != nullptr) Preload()->set_sample_interval(info[0].ToNumber().Int64Value(), &status);
+  return ToObject(info.Env(), status);
+}
+
+Napi::Value State(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  Napi::Object result = Napi::Object::New(env);
+  forkheap_state state{};
+  if (Preload() != nullptr) Preload()->state(&state);
+  result.Set("preloaded", Napi::Boolean::New(env, Preload() != nullptr));
+  result.Set("running", Napi::Boolean::New(env, state.running != 0));
+  result.Set("sampled", Napi::Boolean::New(env, state.sampled != 0));
+  result.Set("sampleInterval", Napi::Number::New(env, static_cast<double>(state.sample_interval)));
+  result.Set("stacks", Napi::Number::New(env, static_cast<double>(state.stacks)));
+  result.Set("truncatedStacks", Napi::Number::New(env, static_cast<double>(state.truncated_stacks)));
+  result.Set("base", Napi::String::New(env, state.base));
+  return result;
+}
+
+Napi::Value TcmallocVersion(const Napi::CallbackInfo& info) {
+  return Napi::String::New(info.Env(), tc_version(nullptr, nullptr, nullptr));
+}
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  if (Preload() != nullptr) {
+    const napi_node_version* version = Napi::VersionManagement::GetNodeVersion(env);
+    char text[32];
+    snprintf(text, sizeof(text), "%u.%u.%u", version->major, version->minor, version->patch);
+    Preload()->set_node_version(text);
+  }
+  exports.Set("start", Napi::Function::New<Start>(env, "start"));
+  exports.Set("stop", Napi::Function::New<Stop>(env, "stop"));
+  exports.Set("dump", Napi::Function::New<Dump>(env, "dump"));
+  exports.Set("text", Napi::Function::New<Text>(env, "text"));
+  exports.Set("setSampleInterval", Napi::Function::New<SetSampleInterval>(env, "setSampleInterval"));
+  exports.Set("state", Napi::Function::New<State>(env, "state"));
+  exports.Set("tcmallocVersion", Napi::Function::New<TcmallocVersion>(env, "tcmallocVersion"));
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(forkheap, Init)

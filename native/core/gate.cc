@@ -1,0 +1,168 @@
+#include "gate.h"
+
+#include <linux/futex.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <ctime>
+
+#include "thread_state.h"
+
+namespace forkheap {
+
+thread_local ThreadState t_state __attribute__((tls_model("initial-exec"))) = {};
+
+Gate g_gate;
+
+namespace {
+
+int64_t NowMs() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+int32_t ThreadId() { return static_cast<int32_t>(syscall(SYS_gettid)); }
+
+}  // namespace
+
+// Runs inside malloc.
+uint32_t Gate::ClaimSlot() {
+  const int32_t self = ThreadId();
+  for (uint32_t i = used_slots_.load(std::memory_order_relaxed); i < kSlots; ++i) {
+    int32_t nobody = 0;
+    if (!slots_[i].owner.compare_exchange_strong(nobody, self)) continue;
+    uint32_t used = used_slots_.load();
+    while (used < i + 1 && !used_slots_.compare_exchange_weak(used, i + 1)) {
+    }
+    return i;
+  }
+  // All slots have been used: take over one whose thread has ended.
+  const pid_t process = getpid();
+  for (uint32_t i = 0; i < kSlots; ++i) {
+    int32_t owner = slots_[i].owner.load();
+    if (owner != 0 && syscall(SYS_tgkill, process, owner, 0) == 0) continue;
+    if (slots_[i].owner.compare_exchange_strong(owner, self)) return i;
+  }
+  return kShared;
+}
+
+// Runs inside malloc.
+uint32_t Gate::MySlot() {
+  if (t_state.slot == 0) {
+    const int saved_errno = errno;
+    t_state.slot = ClaimSlot() + 1;
+    errno = saved_errno;
+  }
+  return t_state.slot - 1;
+}
+
+// Runs inside malloc.
+void Gate::SetInside(uint32_t slot, bool inside) {
+  if (slot == kShared) {
+    slots_[slot].inside.fetch_add(inside ? 1 : -1, std::memory_order_seq_cst);
+  } else {
+    slots_[slot].inside.store(inside ? 1 : 0, inside ? std::memory_order_seq_cst : std::memory_order_release);
+  }
+}
+
+// Runs inside malloc: a futex wait, no lock is held.
+void Gate::WaitUntilOpen() {
+  const int saved_errno = errno;
+  while (closed_.load(std::memory_order_seq_cst) != 0) {
+    syscall(SYS_futex, reinterpret_cast<uint32_t*>(&closed_), FUTEX_WAIT_PRIVATE, 1, nullptr, nullptr, 0);
+  }
+  errno = saved_errno;
+}
+
+bool Gate::Enter() {
+  if (t_state.depth++ > 0) return false;
+  const uint32_t slot = MySlot();
+  for (;;) {
+    SetInside(slot, true);
+    if (closed_.load(std::memory_order_seq_cst) == 0 || t_state.closings > 0) return true;
+    SetInside(slot, false);
+    WaitUntilOpen();
+  }
+}
+
+void Gate::Leave() {
+  // The slot first: a signal that comes in between finds the thread outside and its hooks still switched off.
+  if (t_state.depth == 1) SetInside(MySlot(), false);
+  --t_state.depth;
+}
+
+int64_t Gate::InsideOthers() const {
+  const uint32_t mine = t_state.slot == 0 ? kShared : t_state.slot - 1;
+  const uint32_t used = used_slots_.load(std::memory_order_seq_cst);
+  int64_t inside = slots_[kShared].inside.load(std::memory_order_seq_cst);
+  if (mine == kShared && t_state.slot != 0 && t_state.depth > 0) --inside;
+  for (uint32_t i = 0; i < used; ++i) {
+    if (i != mine) inside += slots_[i].inside.load(std::memory_order_seq_cst);
+  }
+  return inside;
+}
+
+// Runs in the prepare handler. A thread that was cancelled inside will never leave.
+void Gate::ForgetEndedThreads() {
+  const pid_t process = getpid();
+  const uint32_t used = used_slots_.load(std::memory_order_seq_cst);
+  for (uint32_t i = 0; i < used; ++i) {
+    const int32_t owner = slots_[i].owner.load();
+    if (owner != 0 && slots_[i].inside.load() != 0 && syscall(SYS_tgkill, process, owner, 0) != 0) {
+      slots_[i].inside.store(0);
+    }
+  }
+}
+
+bool Gate::Close(int64_t timeout_ms) {
+  if (t_state.closings++ > 0) return true;
+  const int32_t self = ThreadId();
+  int32_t nobody = 0;
+  while (!closer_.compare_exchange_strong(nobody, self, std::memory_order_seq_cst)) {
+    nobody = 0;
+    WaitUntilOpen();
+    sched_yield();
+  }
+  closed_.store(1, std::memory_order_seq_cst);
+  // A hooked call is over within microseconds, so look often first; a dump in another thread takes milliseconds.
+  const int64_t deadline = NowMs() + timeout_ms;
+  for (int turn = 0; InsideOthers() > 0; ++turn) {
+    if (turn < 200) {
+      __builtin_ia32_pause();
+      continue;
+    }
+    if (turn % 50 == 0) ForgetEndedThreads();
+    if (NowMs() >= deadline) return false;
+    const timespec pause{0, turn < 1000 ? 20'000 : 200'000};
+    nanosleep(&pause, nullptr);
+  }
+  return true;
+}
+
+void Gate::Open() {
+  if (--t_state.closings > 0) return;
+  closer_.store(0, std::memory_order_seq_cst);
+  closed_.store(0, std::memory_order_seq_cst);
+  syscall(SYS_futex, reinterpret_cast<uint32_t*>(&closed_), FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
+}
+
+void Gate::ResetInChild() {
+  const uint32_t mine = t_state.slot == 0 ? kShared : t_state.slot - 1;
+  const uint32_t used = used_slots_.load(std::memory_order_relaxed);
+  for (uint32_t i = 0; i < used; ++i) {
+    if (i == mine) continue;
+    slots_[i].inside.store(0, std::memory_order_relaxed);
+    slots_[i].owner.store(0, std::memory_order_relaxed);
+  }
+  if (mine != kShared) slots_[mine].owner.store(ThreadId(), std::memory_order_relaxed);
+  slots_[kShared].inside.store(mine == kShared && t_state.slot != 0 && t_state.depth > 0 ? 1 : 0);
+  t_state.closings = 0;
+  closer_.store(0, std::memory_order_seq_cst);
+  closed_.store(0, std::memory_order_seq_cst);
+}
+
+}  // namespace forkheap

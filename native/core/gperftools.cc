@@ -1,0 +1,130 @@
+#include "gperftools.h"
+
+#include <dlfcn.h>
+#include <link.h>
+
+#include <cstdio>
+#include <cstring>
+#include <string>
+
+#include "text_buffer.h"
+
+namespace forkheap {
+
+Gperftools g_gperftools;
+
+namespace {
+
+template <typename T>
+T Find(const char* name) {
+  return reinterpret_cast<T>(dlsym(RTLD_DEFAULT, name));
+}
+
+// A flag's C++ name holds its type's name: int64 up to 2.15, int64_t from 2.16 on.
+template <typename T>
+T* FindFlag(const char* type, const char* name) {
+  for (const char* suffix : {"", "_t"}) {
+    char scope[128];
+    char symbol[256];
+    snprintf(scope, sizeof(scope), "FLAG__namespace_do_not_use_directly_use_DECLARE_%s%s_instead", type, suffix);
+    snprintf(symbol, sizeof(symbol), "_ZN%zu%s%zuFLAGS_%sE", strlen(scope), scope, strlen(name) + 6, name);
+    if (T* flag = Find<T*>(symbol)) return flag;
+  }
+  return nullptr;
+}
+
+struct RangeQuery {
+  uintptr_t address;
+  CodeRange range;
+};
+
+int FindRange(dl_phdr_info* info, size_t /*size*/, void* data) {
+  auto* query = static_cast<RangeQuery*>(data);
+  for (int i = 0; i < info->dlpi_phnum; ++i) {
+    const ElfW(Phdr)& header = info->dlpi_phdr[i];
+    if (header.p_type != PT_LOAD || (header.p_flags & PF_X) == 0) continue;
+    const uintptr_t start = info->dlpi_addr + header.p_vaddr;
+    if (query->address < start || query->address >= start + header.p_memsz) continue;
+    query->range = {start, start + header.p_memsz};
+    return 1;
+  }
+  return 0;
+}
+
+}  // namespace
+
+CodeRange CodeRangeOf(const void* address) {
+  RangeQuery query{reinterpret_cast<uintptr_t>(address), {0, 0}};
+  dl_iterate_phdr(FindRange, &query);
+  return query.range;
+}
+
+bool Gperftools::Load() {
+  start_ = Find<void (*)(const char*)>("HeapProfilerStart");
+  stop_ = Find<void (*)()>("HeapProfilerStop");
+  is_running_ = Find<int (*)()>("IsHeapProfilerRunning");
+  get_profile_ = Find<char* (*)()>("GetHeapProfile");
+  if (start_ == nullptr || stop_ == nullptr || is_running_ == nullptr || get_profile_ == nullptr) {
+    start_ = nullptr;
+    return false;
+  }
+  // The next one after our own interposed method.
+  fill_profile_ =
+      reinterpret_cast<FillProfileMethod>(dlsym(RTLD_NEXT, "_ZNK16HeapProfileTable18FillOrderedProfileEPci"));
+  extension_ = Find<void* (*)()>("_ZN15MallocExtension8instanceEv");
+  get_heap_sample_ = Find<void (*)(void*, void*)>(
+      "_ZN15MallocExtension13GetHeapSampleEPNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEE");
+  get_property_ = Find<int (*)(const char*, size_t*)>("MallocExtension_GetNumericProperty");
+  set_property_ = Find<int (*)(const char*, size_t)>("MallocExtension_SetNumericProperty");
+  sample_parameter_ = FindFlag<int64_t>("int64", "tcmalloc_sample_parameter");
+  allocation_interval_ = FindFlag<int64_t>("int64", "heap_profile_allocation_interval");
+  deallocation_interval_ = FindFlag<int64_t>("int64", "heap_profile_deallocation_interval");
+  inuse_interval_ = FindFlag<int64_t>("int64", "heap_profile_inuse_interval");
+  time_interval_ = FindFlag<int64_t>("int64", "heap_profile_time_interval");
+  verbose_ = FindFlag<int32_t>("int32", "verbose");
+  const void* inside = reinterpret_cast<const void*>(start_);
+  code_ = CodeRangeOf(inside);
+  Dl_info info{};
+  if (dladdr(inside, &info) != 0 && info.dli_fname != nullptr) {
+    snprintf(file_, sizeof(file_), "%s", info.dli_fname);
+  }
+  return true;
+}
+
+bool Gperftools::GetHeapSample(TextBuffer* text) const {
+  if (extension_ == nullptr || get_heap_sample_ == nullptr) return false;
+  // Debian's builds, and all since GCC 5, use the C++11 ABI's std::string here.
+  std::string sample;
+  get_heap_sample_(extension_(), &sample);
+  text->Append(sample);
+  return !text->failed();
+}
+
+bool Gperftools::SetSampleInterval(int64_t bytes) const {
+  // 2.17 and later have the property; the flag is exported by all default builds.
+  const bool property =
+      set_property_ != nullptr && set_property_("tcmalloc.sample_parameter", static_cast<size_t>(bytes)) != 0;
+  if (!property && sample_parameter_ == nullptr) return false;
+  if (!property) __atomic_store_n(sample_parameter_, bytes, __ATOMIC_RELAXED);
+  return true;
+}
+
+int64_t Gperftools::SampleInterval() const {
+  return sample_parameter_ == nullptr ? 0 : __atomic_load_n(sample_parameter_, __ATOMIC_RELAXED);
+}
+
+size_t Gperftools::AllocatedBytes() const {
+  size_t bytes = 0;
+  if (get_property_ == nullptr || get_property_("generic.current_allocated_bytes", &bytes) == 0) return 0;
+  return bytes;
+}
+
+void Gperftools::SilenceOwnDumps() const {
+  for (int64_t* interval : {allocation_interval_, deallocation_interval_, inuse_interval_, time_interval_}) {
+    if (interval != nullptr) *interval = 0;
+  }
+  // Below -4 even fatal messages would be lost.
+  if (verbose_ != nullptr) *verbose_ = -4;
+}
+
+}  // namespace forkheap

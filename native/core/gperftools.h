@@ -1,0 +1,85 @@
+// Everything forkheap knows about gperftools' insides, with the versions it holds for. Found at run time in the
+// libtcmalloc_and_profiler that is loaded; a member that is null is absent there, and its comment says what then happens.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "unwinder.h"
+
+namespace forkheap {
+
+class Gperftools {
+ public:
+  // Looks everything up. Call once, outside malloc hooks. False when no libtcmalloc_and_profiler is loaded.
+  bool Load();
+
+  [[nodiscard]] bool loaded() const { return start_ != nullptr; }
+  // Path of the library in use.
+  [[nodiscard]] const char* file() const { return file_; }
+  // Where the library's code lies.
+  [[nodiscard]] CodeRange code() const { return code_; }
+  [[nodiscard]] bool OwnsAddress(const void* address) const {
+    return reinterpret_cast<uintptr_t>(address) - code_.start < code_.end - code_.start;
+  }
+
+  // HeapProfilerStart and …Stop of all versions. Start keeps the first prefix it is given and opens no file. Callers hold the
+  // gate.
+  void Start(const char* prefix) const { start_(prefix); }
+  void Stop() const { stop_(); }
+  [[nodiscard]] bool IsRunning() const { return is_running_() != 0; }
+  // The text of the exact profile, from malloc(); the caller frees it. 2.15 and older: at most 1 MiB, see FillProfile.
+  char* GetProfile() const { return get_profile_(); }
+
+  // 2.15 and older format a profile through this exported method, called through the PLT, with a buffer of 1 MiB: more is
+  // cut without a word. 2.16 and later stream and have no such method: null.
+  using FillProfileMethod = int (*)(const void* table, char* buffer, int size);
+  [[nodiscard]] FillProfileMethod fill_profile() const { return fill_profile_; }
+
+  // tcmalloc's sampled heap, in text. Empty when the library was built without it.
+  bool GetHeapSample(class TextBuffer* text) const;
+  // Bytes between samples, 0 is off. Threads see a new value at their next sample, or after 16 MiB when it was off. False
+  // when the library has no way to set it.
+  bool SetSampleInterval(int64_t bytes) const;
+  [[nodiscard]] int64_t SampleInterval() const;
+
+  // Bytes that the program has in use by tcmalloc's count. 0 when unknown.
+  [[nodiscard]] size_t AllocatedBytes() const;
+
+  // Switches off gperftools' own dumps, which name files without a pid, and its messages on stderr. Where the flags are not
+  // exported (--enable-hidden-visibility) its dumps stay on at its default intervals, into a place that cannot be written.
+  void SilenceOwnDumps() const;
+
+  // A prefix that gperftools can never open a file under: forkheap writes the files.
+  static constexpr const char* kNoPrefix = "/dev/null/forkheap";
+
+  // skip_count of the calls to GetStackTrace: 2.10 to 2.15 ask for 3 in RecordGrowth, which holds pageheap_lock; the sampler
+  // asks for 1 and holds no lock. Later versions hold no lock in either.
+  static constexpr int kSamplerSkip = 1;
+
+ private:
+  void (*start_)(const char*) = nullptr;
+  void (*stop_)() = nullptr;
+  int (*is_running_)() = nullptr;
+  char* (*get_profile_)() = nullptr;
+  FillProfileMethod fill_profile_ = nullptr;
+  void* (*extension_)() = nullptr;
+  void (*get_heap_sample_)(void* extension, void* string) = nullptr;
+  int (*get_property_)(const char*, size_t*) = nullptr;
+  int (*set_property_)(const char*, size_t) = nullptr;
+  int64_t* sample_parameter_ = nullptr;
+  int64_t* allocation_interval_ = nullptr;
+  int64_t* deallocation_interval_ = nullptr;
+  int64_t* inuse_interval_ = nullptr;
+  int64_t* time_interval_ = nullptr;
+  int32_t* verbose_ = nullptr;
+  CodeRange code_{0, 0};
+  char file_[1024] = "";
+};
+
+// The executable segment that holds `address`.
+CodeRange CodeRangeOf(const void* address);
+
+extern Gperftools g_gperftools;
+
+}  // namespace forkheap

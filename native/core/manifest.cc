@@ -1,0 +1,209 @@
+#include "manifest.h"
+
+#include <elf.h>
+#include <fcntl.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <cinttypes>
+#include <cstring>
+
+#include "gperftools.h"
+
+#ifndef FORKHEAP_VERSION
+#define FORKHEAP_VERSION "0.0.0"
+#endif
+
+namespace forkheap {
+
+namespace {
+
+// JSON strings of bytes from the system: what is not ASCII is passed through as UTF-8 if it is that, else replaced.
+void AppendString(TextBuffer* out, std::string_view text) {
+  out->Append("\"");
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    if (byte == '"' || byte == '\\') {
+      const char escaped[] = {'\\', static_cast<char>(byte)};
+      out->Append({escaped, 2});
+    } else if (byte < 0x20) {
+      out->Format("\\u%04x", byte);
+    } else if (byte < 0x80) {
+      out->Append(text.substr(i, 1));
+    } else {
+      const size_t length = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc2 ? 2 : 0;
+      bool whole = length != 0 && i + length <= text.size();
+      for (size_t k = 1; whole && k < length; ++k) whole = (static_cast<unsigned char>(text[i + k]) & 0xc0) == 0x80;
+      out->Append(whole ? text.substr(i, length) : std::string_view("\xef\xbf\xbd"));
+      if (whole) i += length - 1;
+    }
+  }
+  out->Append("\"");
+}
+
+void AppendField(TextBuffer* out, const char* name, std::string_view value) {
+  out->Format("  \"%s\": ", name);
+  AppendString(out, value);
+  out->Append(",\n");
+}
+
+void AppendTime(TextBuffer* out, const char* name, const timespec& time) {
+  tm parts{};
+  gmtime_r(&time.tv_sec, &parts);
+  out->Format("  \"%s\": \"%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ\",\n", name, parts.tm_year + 1900, parts.tm_mon + 1,
+              parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, time.tv_nsec / 1000000);
+}
+
+// The whole of a /proc file.
+void ReadProc(const char* path, TextBuffer* out) {
+  const int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return;
+  while (out->Reserve(out->size() + 32768)) {
+    const ssize_t got = read(fd, out->data() + out->size(), 32768 - 1);
+    if (got <= 0) break;
+    out->SetSize(out->size() + static_cast<size_t>(got));
+  }
+  close(fd);
+}
+
+void AppendLink(TextBuffer* out, const char* name, const char* path) {
+  char target[kMaxPath];
+  const ssize_t length = readlink(path, target, sizeof(target));
+  AppendField(out, name, {target, length < 0 ? 0 : static_cast<size_t>(length)});
+}
+
+void AppendArguments(TextBuffer* out) {
+  TextBuffer line;
+  ReadProc("/proc/self/cmdline", &line);
+  out->Append("  \"argv\": [");
+  std::string_view rest = line.view();
+  for (bool first = true; !rest.empty(); first = false) {
+    const size_t end = rest.find('\0');
+    if (!first) out->Append(", ");
+    AppendString(out, rest.substr(0, end));
+    rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
+  }
+  out->Append("],\n");
+}
+
+// Reads our own memory without the risk of a fault: a mapping can go away while we look.
+template <typename T>
+bool Peek(uintptr_t address, T* value, size_t size = sizeof(T)) {
+  const iovec local{value, size};
+  const iovec remote{reinterpret_cast<void*>(address), size};
+  return process_vm_readv(getpid(), &local, 1, &remote, 1, 0) == static_cast<ssize_t>(size);
+}
+
+// The GNU build ID of the ELF object whose file begins at `start` in memory, in hexadecimal.
+void BuildId(uintptr_t start, char* text, size_t size) {
+  text[0] = '\0';
+  Elf64_Ehdr header{};
+  if (!Peek(start, &header) || memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) return;
+  Elf64_Addr first_load = UINT64_MAX;
+  for (int i = 0; i < header.e_phnum; ++i) {
+    Elf64_Phdr segment{};
+    if (!Peek(start + header.e_phoff + i * sizeof(segment), &segment)) return;
+    if (segment.p_type == PT_LOAD && first_load == UINT64_MAX) first_load = segment.p_vaddr & ~uint64_t{4095};
+    if (segment.p_type != PT_NOTE || first_load == UINT64_MAX) continue;
+    uintptr_t at = start + segment.p_vaddr - first_load;
+    const uintptr_t end = at + segment.p_memsz;
+    while (at + sizeof(Elf64_Nhdr) <= end) {
+      Elf64_Nhdr note{};
+      if (!Peek(at, &note)) break;
+      const uintptr_t description = at + sizeof(note) + ((note.n_namesz + 3U) & ~3U);
+      unsigned char id[64];
+      if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == 4 && note.n_descsz <= sizeof(id)) {
+        if (!Peek(description, &id, note.n_descsz)) return;
+        for (size_t k = 0; k < note.n_descsz && 2 * k + 3 <= size; ++k) snprintf(text + 2 * k, 3, "%02x", id[k]);
+        return;
+      }
+      at = description + ((note.n_descsz + 3U) & ~3U);
+    }
+  }
+}
+
+// The executable mappings listed in `dump`'s MAPPED_LIBRARIES, with build IDs.
+void AppendMappings(std::string_view dump, TextBuffer* out) {
+  out->Append("  \"mappings\": [");
+  const size_t heading = dump.rfind("MAPPED_LIBRARIES:");
+  std::string_view rest = heading == std::string_view::npos ? std::string_view() : dump.substr(heading);
+  bool first = true;
+  uintptr_t file_start = 0;
+  while (!rest.empty()) {
+    const size_t newline = rest.find('\n');
+    const std::string_view line = rest.substr(0, newline);
+    rest.remove_prefix(newline == std::string_view::npos ? rest.size() : newline + 1);
+    char text[kMaxPath + 128];
+    snprintf(text, sizeof(text), "%.*s", static_cast<int>(line.size()), line.data());
+    uint64_t start = 0;
+    uint64_t limit = 0;
+    uint64_t offset = 0;
+    char permissions[8] = "";
+    if (sscanf(text, "%" SCNx64 "-%" SCNx64 " %7s %" SCNx64, &start, &limit, permissions, &offset) != 4) continue;
+    if (offset == 0) file_start = start;
+    const char* file = strchr(text, '/');
+    if (permissions[2] != 'x' || file == nullptr) continue;
+    char id[130];
+    BuildId(file_start, id, sizeof(id));
+    out->Format("%s\n    { \"start\": \"0x%" PRIx64 "\", \"limit\": \"0x%" PRIx64 "\", \"offset\": \"0x%" PRIx64
+                "\", \"buildId\": \"%s\", \"file\": ",
+                first ? "" : ",", start, limit, offset, id);
+    AppendString(out, file);
+    out->Append(" }");
+    first = false;
+  }
+  out->Append(first ? "],\n" : "\n  ],\n");
+}
+
+const char* KindName(Kind kind) {
+  switch (kind) {
+    case Kind::kRoot:
+      return "root";
+    case Kind::kFork:
+      return "fork";
+    case Kind::kChild:
+      return "child";
+    case Kind::kClusterWorker:
+      return "cluster-worker";
+  }
+  return "root";
+}
+
+}  // namespace
+
+void FormatManifest(const ManifestFacts& facts, const Files& files, std::string_view dump, TextBuffer* out) {
+  out->Append("{\n  \"forkheap\": \"" FORKHEAP_VERSION "\",\n");
+  out->Format("  \"pid\": %d,\n  \"parentPid\": %d,\n  \"kind\": \"%s\",\n", facts.pid, facts.parent_pid,
+              KindName(facts.kind));
+  AppendTime(out, "startTime", facts.start_time);
+  AppendTime(out, "profileTime", facts.profile_time);
+  AppendArguments(out);
+  AppendLink(out, "cwd", "/proc/self/cwd");
+  AppendLink(out, "program", "/proc/self/exe");
+  AppendField(out, "nodeVersion", facts.node_version);
+  AppendField(out, "gperftools", g_gperftools.file());
+  AppendField(out, "mode", facts.mode == Mode::kExact ? "exact" : "sampled");
+  out->Format("  \"sampleInterval\": %" PRId64 ",\n  \"truncatedStacks\": %" PRIu64 ",\n  \"stacks\": %" PRIu64 ",\n",
+              facts.mode == Mode::kExact ? 0 : facts.sample_interval, g_unwinder.truncated(), g_unwinder.walked());
+  out->Append("  \"dumps\": [");
+  bool first = true;
+  files.ForEachDump([&](int number) {
+    char path[kMaxPath];
+    files.DumpName(number, path);
+    if (access(path, F_OK) != 0) return;
+    if (!first) out->Append(", ");
+    AppendString(out, strrchr(path, '/') + 1);
+    first = false;
+  });
+  out->Append("],\n");
+  AppendMappings(dump, out);
+  if (!facts.ended) {
+    out->Append("  \"exit\": null\n}\n");
+  } else if (facts.exit_code >= 0) {
+    out->Format("  \"exit\": { \"code\": %d, \"signal\": null }\n}\n", facts.exit_code);
+  } else {
+    out->Format("  \"exit\": { \"code\": null, \"signal\": \"%s\" }\n}\n", facts.exit_signal);
+  }
+}
+
+}  // namespace forkheap

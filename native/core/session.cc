@@ -1,0 +1,422 @@
+#include "session.h"
+
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+#include "gperftools.h"
+#include "log.h"
+#include "manifest.h"
+#include "samples.h"
+#include "thread_state.h"
+#include "watcher.h"
+
+namespace forkheap {
+
+Session g_session;
+thread_local TextBuffer* t_capture __attribute__((tls_model("initial-exec"))) = nullptr;
+
+namespace {
+
+// How long fork() waits at most for threads inside gperftools. Hooked calls last microseconds and a dump's formatting less
+// than a second; after this the child goes unprofiled, but it goes.
+constexpr int64_t kForkPatienceMs = 10'000;
+// Hooked calls between two looks at the clock.
+constexpr uint32_t kReportCalls = 1024;
+
+int64_t NowMs() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+timespec Now() {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  return now;
+}
+
+// "pid,parent" for the processes below. A buffer of our own, so that a forked child can change it without an allocation.
+char g_parent_variable[] = "FORKHEAP_PARENT=0000000000,0000000000";
+
+void WriteParentVariable(int32_t pid, int32_t parent_pid) {
+  char* at = g_parent_variable + strlen("FORKHEAP_PARENT=");
+  const auto digits = [&](int32_t number) {
+    for (int i = 9; i >= 0; --i, number /= 10) at[i] = static_cast<char>('0' + number % 10);
+    at += 11;
+  };
+  digits(pid);
+  digits(parent_pid);
+}
+
+// Saves errno for the program that is in the middle of a malloc.
+class ErrnoGuard {
+ public:
+  ErrnoGuard() : saved_(errno) {}
+  ~ErrnoGuard() { errno = saved_; }
+  ErrnoGuard(const ErrnoGuard&) = delete;
+  ErrnoGuard& operator=(const ErrnoGuard&) = delete;
+
+ private:
+  int saved_;
+};
+
+}  // namespace
+
+bool Session::TryLock() {
+  int32_t nobody = 0;
+  return lock_.compare_exchange_strong(nobody, static_cast<int32_t>(syscall(SYS_gettid)));
+}
+
+void Session::Lock() {
+  // Held for the length of a dump at most, by API calls: no need for more than patience.
+  for (int turn = 0; !TryLock(); ++turn) {
+    const timespec pause{0, turn < 100 ? 50'000 : 1'000'000};
+    nanosleep(&pause, nullptr);
+  }
+}
+
+void Session::Unlock() { lock_.store(0); }
+
+void Session::SetProcess(Kind kind, int32_t parent_pid, bool follow_children) {
+  kind_ = kind;
+  pid_ = getpid();
+  parent_pid_ = parent_pid != 0 ? parent_pid : getppid();
+  start_time_ = Now();
+  follow_children_ = follow_children;
+}
+
+void Session::SetNodeVersion(const char* version) { snprintf(node_version_, sizeof(node_version_), "%s", version); }
+
+void Session::PublishToChildren() {
+  if (!follow_children_) return;
+  WriteParentVariable(pid_, parent_pid_);
+  putenv(g_parent_variable);
+}
+
+void Session::Start(const Options& options, Status* status) {
+  Lock();
+  if (state() == State::kForkPending) BecomeOwn(status);
+  if (!status->ok()) {
+  } else if (state() == State::kRunning) {
+    status->Fail("ERR_FORKHEAP_ALREADY_RUNNING", 0, "a heap profile is running in this process already, with prefix %s: stop it "
+                 "first", options_.prefix);
+  } else if (state() == State::kOff) {
+    status->Fail("ERR_FORKHEAP_NOT_PRELOADED", 0, "profiling was switched off in this process because fork() could not make sure "
+                 "that no thread was inside the profiler");
+  } else if (!g_gperftools.loaded()) {
+    status->Fail("ERR_FORKHEAP_NO_TCMALLOC", 0, "libtcmalloc_and_profiler is not loaded in this process: start it with "
+                 "`forkheap run`, or with the environment that heapProfileEnv() returns");
+  } else if (options.mode == Mode::kExact && g_gperftools.IsRunning()) {
+    status->Fail("ERR_FORKHEAP_ALREADY_RUNNING", 0, "gperftools' heap profiler runs in this process already, started by HEAPPROFILE or "
+                 "by native code: unset HEAPPROFILE, forkheap writes the files itself");
+  } else if (CheckPrefix(options.prefix, status)) {
+    options_ = options;
+    StartLocked(kind_, parent_pid_, Now(), status);
+    if (status->ok()) PublishToChildren();
+  }
+  Unlock();
+}
+
+void Session::StartLocked(Kind kind, int32_t parent_pid, const timespec& since, Status* status) {
+  if (!files_.Reopen(options_.prefix)) files_.Open(options_.prefix, status);
+  if (!status->ok()) return;
+  kind_ = kind;
+  parent_pid_ = parent_pid;
+  profile_time_ = since;
+  ended_ = complained_ = false;
+  g_gperftools.SilenceOwnDumps();
+  if (options_.mode == Mode::kExact) {
+    GateGuard gate(g_gate);
+    g_gperftools.Start(Gperftools::kNoPrefix);
+  } else if (!g_gperftools.SetSampleInterval(options_.sample_interval)) {
+    status->Fail("ERR_FORKHEAP_INVALID_ARGUMENT", 0, "%s cannot change its sampling interval: use mode 'exact'", g_gperftools.file());
+    return;
+  } else {
+    // A thread looks at a new interval when its next sample is due: after 16 MiB while sampling was off. One large block,
+    // never touched, brings that about in this thread at once.
+    GateGuard gate(g_gate);
+    free(malloc(17 << 20));
+  }
+  ArmIntervals();
+  SaveManifest({}, status);
+  state_.store(State::kRunning, std::memory_order_release);
+}
+
+void Session::ArmIntervals() {
+  allocated_.store(0);
+  dump_requested_.store(false);
+  next_allocated_.store(options_.dump_allocated);
+  next_inuse_.store(options_.dump_inuse == 0 ? 0 : static_cast<int64_t>(g_gperftools.AllocatedBytes()) + options_.dump_inuse);
+  next_time_ms_.store(NowMs() + options_.dump_every_ms);
+  report_bytes_ = 64 << 10;
+  for (const int64_t interval : {options_.dump_allocated, options_.dump_inuse}) {
+    if (interval > 0 && interval / 4 < report_bytes_) report_bytes_ = interval / 4 + 1;
+  }
+  intervals_.store(options_.dump_allocated > 0 || options_.dump_inuse > 0 || options_.dump_every_ms > 0 ||
+                   options_.dump_signal != 0);
+}
+
+void Session::Stop(Status* status) {
+  Lock();
+  if (state() == State::kForkPending) BecomeOwn(status);
+  if (state() != State::kRunning) {
+    if (status->ok()) status->Fail("ERR_FORKHEAP_NOT_RUNNING", 0, "no heap profile is running in this process: start one first");
+  } else {
+    DumpLocked(Cause::kLast, status);
+    // A dump that failed (disk full) can be asked for again: the profile goes on.
+    if (status->ok()) {
+      state_.store(State::kIdle, std::memory_order_release);
+      intervals_.store(false);
+      if (options_.mode == Mode::kExact) {
+        GateGuard gate(g_gate);
+        g_gperftools.Stop();
+      } else {
+        g_gperftools.SetSampleInterval(0);
+      }
+    }
+  }
+  Unlock();
+}
+
+void Session::Dump(const char* /*reason*/, Status* status) {
+  Lock();
+  if (state() == State::kForkPending) BecomeOwn(status);
+  if (state() == State::kRunning) {
+    DumpLocked(Cause::kAsked, status);
+  } else if (status->ok()) {
+    status->Fail("ERR_FORKHEAP_NOT_RUNNING", 0, "no heap profile is running in this process: start one first");
+  }
+  Unlock();
+}
+
+void Session::Text(TextBuffer* out, Status* status) {
+  Lock();
+  if (state() == State::kForkPending) BecomeOwn(status);
+  if (state() == State::kRunning) {
+    CaptureText(out, status);
+  } else if (status->ok()) {
+    status->Fail("ERR_FORKHEAP_NOT_RUNNING", 0, "no heap profile is running in this process: start one first");
+  }
+  Unlock();
+}
+
+void Session::SetSampleInterval(int64_t bytes, Status* status) {
+  Lock();
+  if (state() != State::kRunning || options_.mode != Mode::kSampled) {
+    status->Fail("ERR_FORKHEAP_NOT_RUNNING", 0, "no sampled heap profile is running in this process: start one with mode 'sampled'");
+  } else {
+    options_.sample_interval = bytes;
+    g_gperftools.SetSampleInterval(bytes);
+  }
+  Unlock();
+}
+
+void Session::CaptureText(TextBuffer* out, Status* status) {
+  if (options_.mode == Mode::kExact) {
+    GateGuard gate(g_gate);
+    if (!gate.entered()) {
+      status->Fail("ERR_FORKHEAP_DUMP_FAILED", 0, "a dump was asked for from inside an allocation hook");
+      return;
+    }
+    t_capture = g_gperftools.fill_profile() != nullptr ? out : nullptr;
+    char* text = g_gperftools.GetProfile();
+    t_capture = nullptr;
+    if (g_gperftools.fill_profile() == nullptr && text != nullptr) out->Append(text);
+    free(text);
+  } else {
+    TextBuffer sample;
+    {
+      // The gate keeps the sampler's own helper allocations out of the exact profiler's and fork()'s way.
+      GateGuard gate(g_gate);
+      g_gperftools.GetHeapSample(&sample);
+    }
+    const std::string_view text = WithoutWarnings(sample.view());
+    if (baseline_.size() > 0) {
+      SubtractBaseline(WithoutWarnings(baseline_.view()), text, out);
+    } else {
+      out->Append(text);
+    }
+  }
+  if (out->failed() || out->size() == 0) {
+    status->Fail("ERR_FORKHEAP_DUMP_FAILED", ENOMEM, "gperftools gave no profile: not enough memory to format it");
+  }
+}
+
+void Session::DumpLocked(Cause cause, Status* status) {
+  TextBuffer text;
+  CaptureText(&text, status);
+  if (!status->ok()) return;
+  files_.WriteDump(text.view(), options_.rolling && cause == Cause::kAutomatic, status);
+  if (!status->ok()) return;
+  files_.Trim(options_.max_dumps, options_.max_bytes);
+  SaveManifest(text.view(), status);
+  if (status->ok()) complained_ = false;
+}
+
+void Session::SaveManifest(std::string_view dump, Status* status) {
+  ManifestFacts facts;
+  facts.pid = pid_;
+  facts.parent_pid = parent_pid_;
+  facts.kind = kind_;
+  facts.start_time = start_time_;
+  facts.profile_time = profile_time_;
+  facts.mode = options_.mode;
+  facts.sample_interval = options_.sample_interval;
+  facts.node_version = node_version_;
+  facts.ended = ended_;
+  facts.exit_code = exit_signal_ == 0 ? exit_code_ : -1;
+  facts.exit_signal = "";
+  char name[32];
+  if (exit_signal_ != 0) {
+    const char* abbreviation = SignalName(exit_signal_);
+    snprintf(name, sizeof(name), "%s", abbreviation);
+    facts.exit_signal = name;
+  }
+  TextBuffer text;
+  FormatManifest(facts, files_, dump, &text);
+  files_.WriteManifest(text.view(), status);
+}
+
+void Session::Complain(const Status& status) {
+  if (complained_) return;
+  complained_ = true;
+  Log("%s. The program goes on; dumps will be tried again [%s]", status.message, status.code);
+}
+
+// ---- fork ----
+
+void Session::BeforeFork() { drained_ = g_gate.Close(kForkPatienceMs); }
+
+void Session::AfterForkInParent() {
+  // Our children name us as their parent, so we must leave a manifest even if nothing else makes us.
+  if (state() == State::kForkPending) leaves_trace_ = true;
+  g_gate.Open();
+}
+
+void Session::AfterForkInChild() {
+  g_gate.ResetInChild();
+  lock_.store(0);
+  ForgetWatcher();
+  const State now = state();
+  if (now == State::kIdle || now == State::kOff) {
+    pid_ = getpid();
+    return;
+  }
+  fork_time_ = Now();
+  parent_pid_ = pid_;
+  pid_ = getpid();
+  leaves_trace_ = false;
+  const bool usable = drained_ && follow_children_;
+  state_.store(usable ? State::kForkPending : State::kOff, std::memory_order_release);
+  if (follow_children_) WriteParentVariable(pid_, parent_pid_);
+  if (!drained_) {
+    Log("a thread did not leave the profiler within %d s before fork(): this child is not profiled",
+        static_cast<int>(kForkPatienceMs / 1000));
+  }
+}
+
+// Runs inside malloc, in the gate, in the only thread of a forked child (a second one would have allocated its stack's
+// thread-local storage first).
+bool Session::RestartInChild() {
+  ErrnoGuard keep;
+  if (!TryLock()) return false;  // an API call is doing the same
+  Status status;
+  if (state() == State::kForkPending) BecomeOwn(&status);
+  Unlock();
+  return state() == State::kRunning;
+}
+
+// Turns what was inherited from the parent into a profile of this process.
+void Session::BecomeOwn(Status* status) {
+  // First: what follows is hooked too, and must find the work taken on.
+  state_.store(State::kIdle, std::memory_order_release);
+  GateGuard gate(g_gate);
+  if (options_.mode == Mode::kExact) {
+    g_gperftools.Stop();
+  } else {
+    baseline_.Clear();
+    g_gperftools.GetHeapSample(&baseline_);
+  }
+  start_time_ = fork_time_;
+  exit_code_ = exit_signal_ = 0;
+  StartLocked(Kind::kFork, parent_pid_, fork_time_, status);
+  if (!status->ok()) {
+    state_.store(State::kOff, std::memory_order_release);
+    Log("%s. This forked child is not profiled [%s]", status->message, status->code);
+  }
+}
+
+// ---- automatic dumps and the end ----
+
+void Session::RequestDump() {
+  dump_requested_.store(true, std::memory_order_relaxed);
+  WakeWatcher();
+}
+
+void Session::Checkpoint(uint64_t bytes) {
+  if (!intervals_.load(std::memory_order_relaxed)) return;
+  t_state.unreported_bytes += bytes;
+  if (++t_state.unreported_calls < kReportCalls && static_cast<int64_t>(t_state.unreported_bytes) < report_bytes_ &&
+      !dump_requested_.load(std::memory_order_relaxed)) {
+    return;
+  }
+  ErrnoGuard keep;
+  const auto reported = static_cast<int64_t>(t_state.unreported_bytes);
+  const int64_t allocated = allocated_.fetch_add(reported) + reported;
+  t_state.unreported_bytes = 0;
+  t_state.unreported_calls = 0;
+  if (state() != State::kRunning || pid_ != getpid()) return;
+  bool due = dump_requested_.load(std::memory_order_relaxed);
+  if (options_.dump_allocated > 0 && allocated >= next_allocated_.load()) due = true;
+  if (options_.dump_every_ms > 0 && NowMs() >= next_time_ms_.load()) due = true;
+  if (!due && options_.dump_inuse > 0 && reported > 0) {
+    due = static_cast<int64_t>(g_gperftools.AllocatedBytes()) >= next_inuse_.load();
+  }
+  if (due) AutomaticDumpNow();
+}
+
+void Session::AutomaticDumpNow() {
+  if (!TryLock()) return;  // a dump is being written
+  if (state() == State::kRunning) {
+    dump_requested_.store(false);
+    Status status;
+    DumpLocked(Cause::kAutomatic, &status);
+    if (!status.ok()) Complain(status);
+    next_allocated_.store(allocated_.load() + options_.dump_allocated);
+    const auto inuse = static_cast<int64_t>(g_gperftools.AllocatedBytes());
+    if (inuse + options_.dump_inuse > next_inuse_.load()) next_inuse_.store(inuse + options_.dump_inuse);
+    next_time_ms_.store(NowMs() + options_.dump_every_ms);
+  }
+  Unlock();
+}
+
+void Session::AtEnd(int exit_code, int signal_number, bool quick) {
+  ErrnoGuard keep;
+  const State now = state();
+  // A child of vfork() or clone() shares our memory or our files: its end is not ours.
+  if ((now != State::kRunning && now != State::kForkPending) || pid_ != getpid()) return;
+  if (now == State::kForkPending && quick && !leaves_trace_) return;
+  // Another thread may be in the middle of a dump; it may also be one that will never finish it.
+  const int64_t deadline = NowMs() + 5000;
+  while (!TryLock()) {
+    if (NowMs() >= deadline || lock_.load() == static_cast<int32_t>(syscall(SYS_gettid))) return;
+    sched_yield();
+  }
+  Status status;
+  if (state() == State::kForkPending) BecomeOwn(&status);
+  if (state() == State::kRunning && !ended_) {
+    ended_ = true;
+    exit_code_ = exit_code & 0xff;
+    exit_signal_ = signal_number;
+    DumpLocked(Cause::kLast, &status);
+    if (!status.ok()) Complain(status);
+  }
+  Unlock();
+}
+
+}  // namespace forkheap

@@ -1,0 +1,124 @@
+// The capture session: one per process, and the only owner of "is a profile running". Everything that calls gperftools'
+// profiler goes through here, and so through the fork gate.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <ctime>
+
+#include "files.h"
+#include "gate.h"
+#include "options.h"
+#include "status.h"
+#include "text_buffer.h"
+
+namespace forkheap {
+
+class Session {
+ public:
+  enum class State : uint32_t {
+    kIdle,         // no profile
+    kRunning,      // a profile of this process
+    kForkPending,  // a forked child that still holds its parent's profile: the first hooked call makes it its own
+    kOff,          // switched off for good: going on could harm the host
+  };
+
+  // Once, when the library is loaded: who this process is.
+  void SetProcess(Kind kind, int32_t parent_pid, bool follow_children);
+  // What the runtime says of itself: for the manifest.
+  void SetNodeVersion(const char* version);
+
+  void Start(const Options& options, Status* status);
+  // Writes a last dump and stops.
+  void Stop(Status* status);
+  // Writes a dump. `reason` is free text for messages.
+  void Dump(const char* reason, Status* status);
+  // The profile's text, as Dump() would write it.
+  void Text(TextBuffer* out, Status* status);
+  // Changes the interval of a sampled profile.
+  void SetSampleInterval(int64_t bytes, Status* status);
+
+  [[nodiscard]] State state() const { return state_.load(std::memory_order_acquire); }
+  [[nodiscard]] const Options& options() const { return options_; }
+  // For reading right after a call that changed it, in the same thread.
+  [[nodiscard]] const Files& files() const { return files_; }
+
+  // pthread_atfork handlers.
+  void BeforeFork();
+  void AfterForkInParent();
+  void AfterForkInChild();
+
+  // Runs inside malloc, in the gate, before gperftools' hook: true when it may be called.
+  bool EnterHook() {
+    const State now = state_.load(std::memory_order_relaxed);
+    if (now == State::kForkPending) return RestartInChild();
+    return now != State::kOff;
+  }
+
+  // Runs inside malloc, outside the gate and all locks: time for an automatic dump?
+  void Checkpoint(uint64_t bytes);
+
+  // The process is about to end with this status, or by this signal (0: none). Writes the last dump. Safe in signal handlers
+  // as long as the allocator is not on the stack. `quick`: a forked child that never allocated ends without exit(), such as
+  // one whose exec failed; it leaves no files.
+  void AtEnd(int exit_code, int signal_number, bool quick);
+
+  // Writes a dump now if one can be written, and complains once if not.
+  void AutomaticDumpNow();
+
+  // Asks for an automatic dump. Async-signal-safe.
+  void RequestDump();
+
+ private:
+  enum class Cause : uint8_t { kAsked, kAutomatic, kLast };
+
+  void StartLocked(Kind kind, int32_t parent_pid, const timespec& since, Status* status);
+  bool RestartInChild();
+  void BecomeOwn(Status* status);
+  void CaptureText(TextBuffer* out, Status* status);
+  void DumpLocked(Cause cause, Status* status);
+  void SaveManifest(std::string_view dump, Status* status);
+  void Complain(const Status& status);
+  void ArmIntervals();
+  void PublishToChildren();
+
+  bool TryLock();
+  void Lock();
+  void Unlock();
+
+  std::atomic<State> state_{State::kIdle};
+  std::atomic<int32_t> lock_{0};  // thread id of the holder
+  bool drained_ = true;           // nobody else was inside when the last fork() began
+  bool follow_children_ = true;
+  bool complained_ = false;
+  bool leaves_trace_ = false;     // a pending child that has forked: its children name it as their parent
+  Kind kind_ = Kind::kRoot;
+  int32_t pid_ = 0;
+  int32_t parent_pid_ = 0;
+  timespec start_time_{};
+  timespec profile_time_{};
+  timespec fork_time_{};
+  char node_version_[32] = "";
+  bool ended_ = false;
+  int exit_code_ = 0;
+  int exit_signal_ = 0;
+  Options options_;
+  Files files_;
+  TextBuffer baseline_;  // what a forked child inherited in sampled mode
+
+  // Automatic dumps.
+  std::atomic<bool> intervals_{false};  // whether Checkpoint() has anything to look at
+  std::atomic<bool> dump_requested_{false};
+  std::atomic<int64_t> allocated_{0};
+  std::atomic<int64_t> next_allocated_{0};
+  std::atomic<int64_t> next_inuse_{0};
+  std::atomic<int64_t> next_time_ms_{0};
+  int64_t report_bytes_ = 64 << 10;
+};
+
+extern Session g_session;
+
+// Set while this thread takes a profile's text: the interposed FillOrderedProfile then writes there.
+extern thread_local TextBuffer* t_capture __attribute__((tls_model("initial-exec")));
+
+}  // namespace forkheap

@@ -1,0 +1,25 @@
+// What forkheap keeps per thread. Initial-exec TLS: reading it never allocates, so it may be used inside malloc.
+#pragma once
+
+#include <cstdint>
+
+namespace forkheap {
+
+struct ThreadState {
+  // Hooked calls of forkheap or gperftools that this thread is in. Above 0, allocations are forkheap's own: not profiled.
+  int32_t depth;
+  // The gate's slot of this thread, plus 1; 0 before the first use.
+  uint32_t slot;
+  // Times this thread has closed the gate (fork() inside a fork handler nests).
+  uint8_t closings;
+  // Bytes allocated since the last look at the dump intervals.
+  uint64_t unreported_bytes;
+  uint32_t unreported_calls;
+  // Stack memory known to be readable: [stack_low, stack_high).
+  uintptr_t stack_low;
+  uintptr_t stack_high;
+};
+
+extern thread_local ThreadState t_state __attribute__((tls_model("initial-exec")));
+
+}  // namespace forkheap

@@ -1,0 +1,134 @@
+// Start-up and end of the preload library, and the interface that it exports.
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "../core/gperftools.h"
+#include "../core/log.h"
+#include "../core/options.h"
+#include "../core/session.h"
+#include "../core/unwinder.h"
+#include "../core/watcher.h"
+#include "interface.h"
+#include "interpose.h"
+
+using forkheap::g_gperftools;
+using forkheap::g_session;
+
+namespace {
+
+void StartCapture(const forkheap::Options& options, forkheap::Status* status) {
+  g_session.Start(options, status);
+  if (!status->ok()) return;
+  forkheap::InstallSignalHandlers(options.dump_signal);
+  if ((options.dump_every_ms > 0 || options.dump_signal != 0) && !forkheap::StartWatcher(options.dump_every_ms)) {
+    forkheap::Log("no thread for automatic dumps: they are made at allocations only");
+  }
+}
+
+void OnExit(int status, void* /*unused*/) { g_session.AtEnd(status, 0, false); }
+
+bool IsNode() { return dlsym(RTLD_DEFAULT, "napi_create_function") != nullptr; }
+
+void Report(const forkheap::Status& from, forkheap_status* to) {
+  to->code = from.code;
+  to->error_number = from.error_number;
+  snprintf(to->message, sizeof(to->message), "%s", from.message);
+  to->path[0] = '\0';
+}
+
+void ReportPath(forkheap_status* to) { snprintf(to->path, sizeof(to->path), "%s", g_session.files().last_dump()); }
+
+const forkheap_interface kInterface = {
+    FORKHEAP_INTERFACE_VERSION,
+    [](const forkheap_options* from, forkheap_status* result) {
+      forkheap::Options options;
+      forkheap::Status status;
+      options.mode = from->sampled != 0 ? forkheap::Mode::kSampled : forkheap::Mode::kExact;
+      options.sample_interval = from->sample_interval;
+      options.dump_allocated = from->dump_allocated;
+      options.dump_inuse = from->dump_inuse;
+      options.dump_every_ms = from->dump_every_ms;
+      options.dump_signal = from->dump_signal;
+      options.rolling = from->rolling != 0;
+      options.max_dumps = from->max_dumps;
+      options.max_bytes = from->max_bytes;
+      if (strlen(from->prefix) >= sizeof(options.prefix)) {
+        status.Fail("ERR_FORKHEAP_INVALID_PREFIX", 0, "the prefix is longer than %zu bytes", sizeof(options.prefix) - 1);
+      } else {
+        snprintf(options.prefix, sizeof(options.prefix), "%s", from->prefix);
+        StartCapture(options, &status);
+      }
+      Report(status, result);
+    },
+    [](forkheap_status* result) {
+      forkheap::Status status;
+      g_session.Stop(&status);
+      Report(status, result);
+      if (status.ok()) ReportPath(result);
+    },
+    [](const char* reason, forkheap_status* result) {
+      forkheap::Status status;
+      g_session.Dump(reason, &status);
+      Report(status, result);
+      if (status.ok()) ReportPath(result);
+    },
+    [](void (*take)(void*, const char*, size_t), void* data, forkheap_status* result) {
+      forkheap::Status status;
+      forkheap::TextBuffer text;
+      g_session.Text(&text, &status);
+      Report(status, result);
+      if (status.ok()) take(data, text.data(), text.size());
+    },
+    [](int64_t bytes, forkheap_status* result) {
+      forkheap::Status status;
+      g_session.SetSampleInterval(bytes, &status);
+      Report(status, result);
+    },
+    [](forkheap_state* out) {
+      const forkheap::Session::State state = g_session.state();
+      out->running = state == forkheap::Session::State::kRunning || state == forkheap::Session::State::kForkPending;
+      out->sampled = g_session.options().mode == forkheap::Mode::kSampled;
+      out->sample_interval = g_session.options().sample_interval;
+      out->stacks = forkheap::g_unwinder.walked();
+      out->truncated_stacks = forkheap::g_unwinder.truncated();
+      snprintf(out->base, sizeof(out->base), "%s", g_session.files().base());
+    },
+    [](const char* version) { g_session.SetNodeVersion(version); },
+};
+
+// Runs before main(), and after gperftools' constructors.
+__attribute__((constructor)) void Init(int argc, char** argv) {
+  forkheap::g_unwinder.Init();
+  const bool loaded = g_gperftools.loaded() || g_gperftools.Load();
+  forkheap::g_unwinder.HideLeading(g_gperftools.code(),
+                                   forkheap::CodeRangeOf(reinterpret_cast<const void*>(&forkheap_get_interface)));
+  forkheap::Options options;
+  forkheap::Environment environment;
+  forkheap::ReadEnvironment(&options, &environment);
+  g_session.SetProcess(environment.kind, environment.parent_pid, environment.follow_children);
+  if (!loaded) {
+    if (environment.configured) {
+      forkheap::Log("libtcmalloc_and_profiler is not loaded: this process is not profiled. Use `forkheap run`, or the "
+                    "environment that heapProfileEnv() returns");
+    }
+    return;
+  }
+  // Later than tcmalloc's own registration: in the prepare step ours runs before its, in the child after.
+  pthread_atfork([] { g_session.BeforeFork(); }, [] { g_session.AfterForkInParent(); },
+                 [] { g_session.AfterForkInChild(); });
+  on_exit(OnExit, nullptr);
+  if (!environment.configured || !environment.autostart || !IsNode() || !forkheap::CommandIsWanted(argc, argv)) return;
+  forkheap::Status status;
+  StartCapture(options, &status);
+  if (!status.ok()) forkheap::Log("%s. This process is not profiled [%s]", status.message, status.code);
+}
+
+}  // namespace
+
+const forkheap_interface* forkheap_get_interface() { return &kInterface; }

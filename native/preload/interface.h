@@ -1,0 +1,59 @@
+// The C interface between forkheap_preload.so and forkheap.node, which finds it with dlsym(): either may be newer.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define FORKHEAP_INTERFACE_VERSION 1
+
+struct forkheap_status {
+  const char* code;  // a ForkheapErrorCode, or null on success; never freed
+  int32_t error_number;
+  char message[512];
+  char path[4096];  // the dump written, where one was
+};
+
+struct forkheap_options {
+  const char* prefix;  // absolute
+  int32_t sampled;     // 0: exact
+  int64_t sample_interval;
+  int64_t dump_allocated;
+  int64_t dump_inuse;
+  int64_t dump_every_ms;
+  int32_t dump_signal;
+  int32_t rolling;
+  int64_t max_dumps;
+  int64_t max_bytes;
+};
+
+struct forkheap_state {
+  int32_t running;
+  int32_t sampled;
+  int64_t sample_interval;
+  uint64_t stacks;
+  uint64_t truncated_stacks;
+  char base[4096];  // `<prefix>_<pid>` while running
+};
+
+struct forkheap_interface {
+  uint32_t version;
+  void (*start)(const struct forkheap_options*, struct forkheap_status*);
+  void (*stop)(struct forkheap_status*);
+  void (*dump)(const char* reason, struct forkheap_status*);
+  // Hands the profile's text to `take`, which must not call back into this interface.
+  void (*text)(void (*take)(void* data, const char* text, size_t size), void* data, struct forkheap_status*);
+  void (*set_sample_interval)(int64_t bytes, struct forkheap_status*);
+  void (*state)(struct forkheap_state*);
+  void (*set_node_version)(const char* version);
+};
+
+// Exported by forkheap_preload.so.
+__attribute__((visibility("default"))) const struct forkheap_interface* forkheap_get_interface(void);
+
+#ifdef __cplusplus
+}
+#endif

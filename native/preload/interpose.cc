@@ -1,0 +1,197 @@
+// Symbols that stand before gperftools' own in the lookup order of the process: it calls them through its PLT.
+//
+// - The hook registration functions, to pass every hook of gperftools through the fork gate.
+// - Its two stack trace functions, to walk stacks without a lock.
+// - HeapProfileTable::FillOrderedProfile, to lift the limit of 1 MiB on profiles.
+
+#include "interpose.h"
+
+#include <dlfcn.h>
+
+#include <atomic>
+#include <climits>
+
+#include "../core/gate.h"
+#include "../core/gperftools.h"
+#include "../core/session.h"
+#include "../core/thread_state.h"
+#include "../core/unwinder.h"
+
+using forkheap::g_gate;
+using forkheap::g_gperftools;
+using forkheap::g_session;
+
+namespace {
+
+using NewHook = void (*)(const void* pointer, size_t size);
+using DeleteHook = void (*)(const void* pointer);
+
+// The function behind ours, looked up at its first use: gperftools registers hooks before our constructor has run.
+template <typename F>
+F Next(std::atomic<F>* cache, const char* name) {
+  F next = cache->load(std::memory_order_relaxed);
+  if (next == nullptr) {
+    next = reinterpret_cast<F>(dlsym(RTLD_NEXT, name));
+    cache->store(next, std::memory_order_relaxed);
+  }
+  return next;
+}
+
+// gperftools has room for 7 hooks of a kind (all versions).
+constexpr int kHooks = 7;
+std::atomic<NewHook> g_new_hooks[kHooks];
+std::atomic<DeleteHook> g_delete_hooks[kHooks];
+
+// Runs inside malloc, around one of gperftools' own hooks.
+template <int N>
+void GatedNewHook(const void* pointer, size_t size) {
+  {
+    forkheap::GateGuard gate(g_gate);
+    const NewHook hook = g_new_hooks[N].load(std::memory_order_relaxed);
+    if (gate.entered() && hook != nullptr && g_session.EnterHook()) hook(pointer, size);
+  }
+  if (forkheap::t_state.depth == 0) g_session.Checkpoint(size);
+}
+
+// Runs inside free.
+template <int N>
+void GatedDeleteHook(const void* pointer) {
+  {
+    forkheap::GateGuard gate(g_gate);
+    const DeleteHook hook = g_delete_hooks[N].load(std::memory_order_relaxed);
+    if (gate.entered() && hook != nullptr && g_session.EnterHook()) hook(pointer);
+  }
+  if (forkheap::t_state.depth == 0) g_session.Checkpoint(0);
+}
+
+constexpr NewHook kGatedNewHooks[kHooks] = {GatedNewHook<0>, GatedNewHook<1>, GatedNewHook<2>, GatedNewHook<3>,
+                                            GatedNewHook<4>, GatedNewHook<5>, GatedNewHook<6>};
+constexpr DeleteHook kGatedDeleteHooks[kHooks] = {GatedDeleteHook<0>, GatedDeleteHook<1>, GatedDeleteHook<2>,
+                                                  GatedDeleteHook<3>, GatedDeleteHook<4>, GatedDeleteHook<5>,
+                                                  GatedDeleteHook<6>};
+
+// The wrapper that stands for `hook`; null when all are taken.
+template <typename Hook>
+Hook Wrap(Hook hook, std::atomic<Hook>* table, const Hook* wrappers) {
+  for (int i = 0; i < kHooks; ++i) {
+    Hook nobody = nullptr;
+    if (table[i].compare_exchange_strong(nobody, hook)) return wrappers[i];
+  }
+  return nullptr;
+}
+
+// The wrapper that was registered for `hook`, which is free again afterwards; null when there is none.
+template <typename Hook>
+Hook Unwrap(Hook hook, std::atomic<Hook>* table, const Hook* wrappers) {
+  for (int i = 0; i < kHooks; ++i) {
+    Hook expected = hook;
+    if (table[i].compare_exchange_strong(expected, nullptr)) return wrappers[i];
+  }
+  return nullptr;
+}
+
+// Whether the caller of an interposed function is gperftools itself. Programs may register hooks of their own: those are
+// none of our business.
+bool FromGperftools(const void* return_address) {
+  if (!g_gperftools.loaded()) {
+    // HEAPCHECK registers its hook at the first allocation of the process, before our constructor.
+    static std::atomic<bool> loading{false};
+    if (!loading.exchange(true)) g_gperftools.Load();
+  }
+  return g_gperftools.OwnsAddress(return_address);
+}
+
+// Called with each sample that tcmalloc's sampler takes, in any thread, with no lock held.
+void SamplerTick() {
+  if (forkheap::t_state.depth != 0) return;
+  if (g_session.state() == forkheap::Session::State::kForkPending) {
+    forkheap::GateGuard gate(g_gate);
+    if (gate.entered()) g_session.EnterHook();
+  }
+  g_session.Checkpoint(static_cast<uint64_t>(g_session.options().sample_interval));
+}
+
+}  // namespace
+
+FORKHEAP_EXPORT int MallocHook_AddNewHook(NewHook hook) {
+  static std::atomic<int (*)(NewHook)> cache{nullptr};
+  const auto next = Next(&cache, "MallocHook_AddNewHook");
+  if (next == nullptr) return 0;
+  if (hook == nullptr || !FromGperftools(__builtin_return_address(0))) return next(hook);
+  const NewHook wrapped = Wrap(hook, g_new_hooks, kGatedNewHooks);
+  return wrapped == nullptr ? 0 : next(wrapped);
+}
+
+FORKHEAP_EXPORT int MallocHook_RemoveNewHook(NewHook hook) {
+  static std::atomic<int (*)(NewHook)> cache{nullptr};
+  const auto next = Next(&cache, "MallocHook_RemoveNewHook");
+  if (next == nullptr) return 0;
+  const NewHook wrapped = hook == nullptr ? nullptr : Unwrap(hook, g_new_hooks, kGatedNewHooks);
+  return next(wrapped == nullptr ? hook : wrapped);
+}
+
+FORKHEAP_EXPORT int MallocHook_AddDeleteHook(DeleteHook hook) {
+  static std::atomic<int (*)(DeleteHook)> cache{nullptr};
+  const auto next = Next(&cache, "MallocHook_AddDeleteHook");
+  if (next == nullptr) return 0;
+  if (hook == nullptr || !FromGperftools(__builtin_return_address(0))) return next(hook);
+  const DeleteHook wrapped = Wrap(hook, g_delete_hooks, kGatedDeleteHooks);
+  return wrapped == nullptr ? 0 : next(wrapped);
+}
+
+FORKHEAP_EXPORT int MallocHook_RemoveDeleteHook(DeleteHook hook) {
+  static std::atomic<int (*)(DeleteHook)> cache{nullptr};
+  const auto next = Next(&cache, "MallocHook_RemoveDeleteHook");
+  if (next == nullptr) return 0;
+  const DeleteHook wrapped = hook == nullptr ? nullptr : Unwrap(hook, g_delete_hooks, kGatedDeleteHooks);
+  return next(wrapped == nullptr ? hook : wrapped);
+}
+
+// Runs inside malloc. The stack of the caller of the allocation function: gperftools' own frames are left out by address, so
+// skip_count has nothing to skip.
+FORKHEAP_EXPORT int MallocHook_GetCallerStackTrace(void** result, int max_depth, int /*skip_count*/) {
+  return forkheap::g_unwinder.Walk(FORKHEAP_CALLER_REGISTERS(), result, max_depth);
+}
+
+// Runs inside malloc; on gperftools 2.10 to 2.15 also with pageheap_lock held.
+// NOLINTNEXTLINE(readability-identifier-naming): gperftools' name
+__attribute__((visibility("default"))) int GetStackTrace(void** result, int max_depth, int skip_count) {
+  if (skip_count == forkheap::Gperftools::kSamplerSkip &&
+      g_session.options().mode == forkheap::Mode::kSampled) {
+    SamplerTick();
+  }
+  return forkheap::g_unwinder.Walk(FORKHEAP_CALLER_REGISTERS(), result, max_depth);
+}
+
+namespace forkheap {
+// Runs with gperftools' heap_lock held: no allocation but mmap.
+int FillOrderedProfile(const void* table, char* buffer, int size) __asm__("_ZNK16HeapProfileTable18FillOrderedProfileEPci");
+
+__attribute__((visibility("default"))) int FillOrderedProfile(const void* table, char* buffer, int size) {
+  const Gperftools::FillProfileMethod fill = g_gperftools.fill_profile();
+  if (fill == nullptr) return 0;
+  TextBuffer* out = t_capture;
+  if (out == nullptr) return fill(table, buffer, size);
+  // A line has at most 32 addresses of 19 characters and four numbers; a result that ends further from the buffer's end
+  // has dropped none.
+  constexpr int kLongestLine = 4096;
+  for (size_t capacity = 64 << 20; capacity <= (size_t{1} << 30); capacity *= 2) {
+    if (!out->Reserve(capacity)) break;
+    const int filled = fill(table, out->data(), static_cast<int>(capacity));
+    out->SetSize(filled > 0 ? static_cast<size_t>(filled) : 0);
+    if (static_cast<size_t>(filled) + kLongestLine < capacity) return 0;
+  }
+  // Cut: no profile is better than half of one.
+  out->Clear();
+  return 0;
+}
+}  // namespace forkheap
+
+// Not a function of gperftools: rules learnt from the unloaded code must not be used for what is loaded there next.
+FORKHEAP_EXPORT int dlclose(void* handle) {
+  static std::atomic<int (*)(void*)> cache{nullptr};
+  const auto next = Next(&cache, "dlclose");
+  const int result = next(handle);
+  forkheap::g_unwinder.CodeChanged();
+  return result;
+}

@@ -1,0 +1,37 @@
+// Compiles src/ twice: ES modules into lib/, CommonJS into lib/cjs/. tsc takes a file's dialect from the nearest
+// package.json of its *source*, so the CommonJS pass compiles a copy of src/ that lies under such a package.json.
+import { execFileSync } from 'node:child_process';
+import { chmodSync, cpSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const lib = join(root, 'lib');
+const tsc = join(root, 'node_modules', '.bin', 'tsc');
+rmSync(lib, { recursive: true, force: true });
+
+const run = (...args) => execFileSync(tsc, args, { cwd: root, stdio: 'inherit' });
+run('-p', 'tsconfig.json');
+
+const staging = join(root, 'build', 'cjs');
+rmSync(staging, { recursive: true, force: true });
+mkdirSync(staging, { recursive: true });
+cpSync(join(root, 'src'), join(staging, 'src'), { recursive: true });
+symlinkSync(join(root, 'node_modules'), join(staging, 'node_modules'));
+const scope = { type: 'commonjs', imports: { '#root': './src/root.cts' } };
+writeFileSync(join(staging, 'package.json'), JSON.stringify(scope));
+writeFileSync(
+  join(staging, 'tsconfig.json'),
+  JSON.stringify({
+    extends: join(root, 'tsconfig.json'),
+    compilerOptions: { rootDir: 'src', outDir: join(lib, 'cjs') },
+    include: ['src'],
+    exclude: ['src/cli', 'src/root.mts'],
+  }),
+);
+run('-p', staging);
+writeFileSync(
+  join(lib, 'cjs', 'package.json'),
+  JSON.stringify({ type: 'commonjs', imports: { '#root': './root.cjs' } }),
+);
+chmodSync(join(lib, 'cli', 'main.js'), 0o755);

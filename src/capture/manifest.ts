@@ -1,0 +1,60 @@
+/**
+ * The manifest: `<prefix>_<pid>.json`, written by the native session beside a process's dumps and replaced atomically.
+ * native/core/manifest.cc writes it; this file is the one description of its shape.
+ */
+
+/** How a process came to be. */
+export type ProcessKind = 'root' | 'fork' | 'child' | 'cluster-worker';
+
+/** `exact`: every allocation, through HeapProfilerStart. `sampled`: one per `sampleInterval` bytes, through tcmalloc's sampler. */
+export type ProfileMode = 'exact' | 'sampled';
+
+export interface ManifestMapping {
+  /** First address, hexadecimal with 0x. */
+  start: string;
+  /** First address after it, hexadecimal with 0x. */
+  limit: string;
+  /** Offset in the file, in bytes, hexadecimal with 0x. */
+  offset: string;
+  file: string;
+  /** GNU build ID in hexadecimal; empty when the file has none. */
+  buildId: string;
+}
+
+export interface ManifestExit {
+  /** Exit status, when the process ended by itself. */
+  code: number | null;
+  /** Signal name, when one ended it and the process could still say so. */
+  signal: string | null;
+}
+
+export interface Manifest {
+  forkheap: string;
+  pid: number;
+  /** The nearest profiled process above this one; the system's parent pid when there is none. */
+  parentPid: number;
+  kind: ProcessKind;
+  /** When the process started, ISO 8601. */
+  startTime: string;
+  /** When this profile started, ISO 8601: for a forked child the moment of its fork. */
+  profileTime: string;
+  argv: string[];
+  cwd: string;
+  /** The executable's path. */
+  program: string;
+  /** For instance "20.20.2"; empty in a process that is not Node. */
+  nodeVersion: string;
+  /** The file of libtcmalloc_and_profiler in use. */
+  gperftools: string;
+  mode: ProfileMode;
+  /** Bytes between samples; 0 in exact mode. */
+  sampleInterval: number;
+  /** Stacks walked in this process, and those of them that ended before the outermost frame. */
+  stacks: number;
+  truncatedStacks: number;
+  /** Dumps written so far and still there, oldest first, as file names without folder. */
+  dumps: string[];
+  /** Executable mappings at the last dump. */
+  mappings: ManifestMapping[];
+  exit: ManifestExit | null;
+}

@@ -1,0 +1,152 @@
+import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { packageRoot } from '#root';
+import { findTcmalloc } from '../capture/libraries.js';
+import { ForkheapError } from '../errors.js';
+import { symbolizerPath } from '../symbolize/client.js';
+
+/** `warn`: profiling works, but not as well as it could. `fail`: it does not work. */
+export type Level = 'ok' | 'warn' | 'fail';
+
+/** One thing that `forkheap doctor` looked at. */
+export interface Finding {
+  name: string;
+  level: Level;
+  /** What was found. */
+  message: string;
+  /** What to do about it; empty when nothing. */
+  advice: string;
+}
+
+/** What the checks look at, so that tests can show them another machine. */
+export interface Surroundings {
+  platform: string;
+  arch: string;
+  /** Version of glibc; empty on another C library. */
+  glibc: string;
+  nodeVersion: string;
+  env: NodeJS.ProcessEnv;
+  execPath: string;
+  root: string;
+}
+
+/** This machine and process. */
+export function surroundings(): Surroundings {
+  const report = process.report.getReport() as { header?: { glibcVersionRuntime?: string } };
+  return {
+    platform: process.platform,
+    arch: process.arch,
+    glibc: report.header?.glibcVersionRuntime ?? '',
+    nodeVersion: process.versions.node,
+    env: process.env,
+    execPath: process.execPath,
+    root: packageRoot,
+  };
+}
+
+const finding = (name: string, level: Level, message: string, advice = ''): Finding => ({ name, level, message, advice });
+
+function checkPlatform({ platform, arch, glibc }: Surroundings): Finding {
+  const advice = 'Use Linux on x86-64 with glibc, for instance a Debian or Ubuntu container.';
+  if (platform !== 'linux' || arch !== 'x64') return finding('platform', 'fail', `${platform} ${arch}`, advice);
+  if (glibc === '') return finding('platform', 'fail', 'linux x64 without glibc (musl?)', advice);
+  return finding('platform', 'ok', `linux x64, glibc ${glibc}`);
+}
+
+function checkNode({ nodeVersion }: Surroundings): Finding {
+  const [major = 0, minor = 0] = nodeVersion.split('.').map(Number);
+  if (major > 20 || (major === 20 && minor >= 17)) return finding('node', 'ok', `Node.js ${nodeVersion}`);
+  return finding('node', 'fail', `Node.js ${nodeVersion}`, 'Use Node.js 20.17 or newer.');
+}
+
+function checkTcmalloc(): Finding {
+  try {
+    return finding('gperftools', 'ok', findTcmalloc());
+  } catch (error) {
+    if (!(error instanceof ForkheapError)) throw error;
+    return finding('gperftools', 'fail', 'libtcmalloc_and_profiler.so.4 not found', error.message);
+  }
+}
+
+function checkBuilt(name: string, path: string, level: Level, without: string, mode = constants.R_OK): Finding {
+  try {
+    accessSync(path, mode);
+    return finding(name, 'ok', path);
+  } catch {
+    const advice = existsSync(path)
+      ? `Make ${path} readable and executable for you.`
+      : `${without} Build it with "npm run build:native" in the package's folder.`;
+    return finding(name, level, `${path} ${existsSync(path) ? 'cannot be used' : 'is missing'}`, advice);
+  }
+}
+
+function checkHeapprofile({ env }: Surroundings): Finding {
+  if (!env.HEAPPROFILE) return finding('HEAPPROFILE', 'ok', 'not set');
+  return finding(
+    'HEAPPROFILE',
+    'warn',
+    `set to ${env.HEAPPROFILE}`,
+    'forkheap does not use it and takes it out of the environment of what it profiles: Node.js damages its value, and ' +
+      'gperftools then deletes files. Unset it; give the prefix with "forkheap run --prefix".',
+  );
+}
+
+const ALLOCATORS = /(jemalloc|mimalloc|libasan|libtsan|liblsan|libhoard|snmalloc|rpmalloc|scudo|libtcmalloc_minimal)/;
+
+function checkPreload({ env }: Surroundings): Finding {
+  const value = env.LD_PRELOAD ?? '';
+  if (value === '') return finding('LD_PRELOAD', 'ok', 'not set');
+  const other = value.split(/[ :]+/).find((entry) => ALLOCATORS.test(entry));
+  if (other === undefined) return finding('LD_PRELOAD', 'ok', value);
+  return finding(
+    'LD_PRELOAD',
+    'warn',
+    `another allocator: ${other}`,
+    'Only one can serve malloc. forkheap puts its own in front; take the other out of LD_PRELOAD while you profile.',
+  );
+}
+
+/** The dynamic linker drops LD_PRELOAD for programs with more rights than their caller. */
+function checkExecutable({ execPath }: Surroundings): Finding {
+  const advice = 'The dynamic linker ignores LD_PRELOAD for it. Profile a copy without these rights.';
+  try {
+    const info = statSync(execPath);
+    if ((info.mode & 0o6000) !== 0) return finding('executable', 'fail', `${execPath} is setuid or setgid`, advice);
+  } catch {
+    return finding('executable', 'warn', `${execPath} cannot be looked at`, 'Check that it is not setuid.');
+  }
+  if (auxSecure()) {
+    return finding('executable', 'fail', `${execPath} runs with file capabilities`, advice);
+  }
+  return finding('executable', 'ok', execPath);
+}
+
+/** AT_SECURE of this process: what the dynamic linker itself goes by, file capabilities included. */
+function auxSecure(): boolean {
+  const AT_SECURE = 23n;
+  try {
+    const bytes = readFileSync('/proc/self/auxv');
+    for (let at = 0; at + 16 <= bytes.length; at += 16) {
+      if (bytes.readBigUInt64LE(at) === AT_SECURE) return bytes.readBigUInt64LE(at + 8) !== 0n;
+    }
+  } catch {
+    // no /proc: nothing to say
+  }
+  return false;
+}
+
+/** Looks at everything that profiling needs. */
+export function runChecks(where: Surroundings = surroundings()): Finding[] {
+  const built = join(where.root, 'build', 'Release');
+  return [
+    checkPlatform(where),
+    checkNode(where),
+    checkTcmalloc(),
+    checkBuilt('preload library', join(built, 'forkheap_preload.so'), 'fail', 'Nothing can be profiled without it.'),
+    checkBuilt('addon', join(built, 'forkheap.node'), 'fail', 'The API in JavaScript needs it.'),
+    checkBuilt('symbolizer', symbolizerPath(where.env), 'warn', 'Without it functions have no names.', constants.X_OK),
+    checkHeapprofile(where),
+    checkPreload(where),
+    checkExecutable(where),
+  ];
+}

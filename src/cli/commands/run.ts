@@ -1,0 +1,171 @@
+import { mkdirSync, rmSync } from 'node:fs';
+import { basename, dirname, join, relative } from 'node:path';
+import { Command, Option } from 'commander';
+import { heapProfileEnv } from '../../capture/environment.js';
+import { requireWritable, resolvePrefix } from '../../capture/options.js';
+import { type Ending, runProgram } from '../../capture/run.js';
+import { ForkheapError } from '../../errors.js';
+import { findProcesses } from '../../files/find.js';
+import { listProcesses } from '../../files/list.js';
+import { withManifests } from '../../files/read.js';
+import { runSummary } from '../../report/run-summary.js';
+import { ExitStatus } from '../exit-status.js';
+import { parseCount } from '../options.js';
+import { parseBytes, parseDuration, parseSignal } from '../quantities.js';
+import { which } from '../which.js';
+
+interface RunFlags {
+  prefix?: string;
+  force?: boolean;
+  mode: 'exact' | 'sampled';
+  sampleInterval?: number;
+  children: 'all' | 'none';
+  include: string[];
+  exclude: string[];
+  dumpEvery: number;
+  dumpAllocated?: number;
+  dumpInuse?: number;
+  dumpSignal?: NodeJS.Signals;
+  keep?: boolean;
+  maxDumps?: number;
+  maxBytes?: number;
+  quiet?: boolean;
+}
+
+/** `forkheap-20260131-235959/node`: a folder of its own for each run. */
+function freshPrefix(program: string): string {
+  const now = new Date();
+  const two = (number: number): string => String(number).padStart(2, '0');
+  const day = `${now.getFullYear()}${two(now.getMonth() + 1)}${two(now.getDate())}`;
+  const time = `${two(now.getHours())}${two(now.getMinutes())}${two(now.getSeconds())}`;
+  for (let turn = 1; ; ++turn) {
+    const folder = `forkheap-${day}-${time}${turn === 1 ? '' : `-${turn}`}`;
+    try {
+      mkdirSync(folder, { mode: 0o700 });
+      return resolvePrefix(join(folder, basename(program).replace(/%/g, '%%')));
+    } catch (cause) {
+      const code = (cause as NodeJS.ErrnoException).code;
+      if (code === 'EEXIST') continue;
+      if (cause instanceof ForkheapError) throw cause;
+      throw new ForkheapError('ERR_FORKHEAP_PREFIX_NOT_WRITABLE', `cannot make the folder ${folder} here (${code}): give a --prefix in a folder that can be written`, {
+        path: folder,
+        cause,
+      });
+    }
+  }
+}
+
+/** The files that lie under a prefix without placeholders. */
+function olderFiles(prefix: string): string[] {
+  if (prefix.includes('%')) return [];
+  try {
+    return findProcesses([prefix]).flatMap((process) => [...process.dumps, ...(process.manifest === null ? [] : [process.manifest])]);
+  } catch (error) {
+    if (error instanceof ForkheapError && error.code === 'ERR_FORKHEAP_NO_FILES') return [];
+    throw error;
+  }
+}
+
+function choosePrefix(flags: RunFlags, program: string): string {
+  if (flags.prefix === undefined) return freshPrefix(program);
+  const prefix = resolvePrefix(flags.prefix);
+  const older = olderFiles(prefix);
+  if (older.length > 0 && flags.force !== true) {
+    throw new ForkheapError(
+      'ERR_FORKHEAP_PREFIX_IN_USE',
+      `prefix ${flags.prefix} has files of an earlier run (${basename(older[0] ?? '')} …): give another prefix, or --force to delete them`,
+      { path: prefix },
+    );
+  }
+  for (const file of older) rmSync(file);
+  return prefix;
+}
+
+/** What PATH of the other verbs finds these files again: the folder when the prefix has placeholders. */
+function pathFor(prefix: string): string {
+  const at = prefix.indexOf('%');
+  const path = at < 0 ? prefix : dirname(`${prefix.slice(0, at)}x`);
+  const short = relative(process.cwd(), path);
+  return short === '' ? '.' : short.startsWith('..') ? path : short;
+}
+
+function sayWhatHappenedToHeapprofile(): void {
+  if (process.env.HEAPPROFILE === undefined) return;
+  process.stderr.write(
+    'forkheap: HEAPPROFILE is set; it is taken out of the environment of the program, because gperftools would write the files itself and Node would damage the variable for children. forkheap writes to --prefix instead.\n',
+  );
+}
+
+function summarize(prefix: string, ending: Ending): void {
+  const path = pathFor(prefix);
+  try {
+    process.stderr.write(runSummary(listProcesses(withManifests(findProcesses([path]))), path, ending));
+  } catch (error) {
+    if (!(error instanceof ForkheapError)) throw error;
+    const why =
+      error.code === 'ERR_FORKHEAP_NO_FILES'
+        ? 'no process of this run was a Node process that could be profiled; `forkheap doctor` says what to look at'
+        : error.message;
+    process.stderr.write(`forkheap: no summary: ${why}\n`);
+  }
+}
+
+const list = (value: string, before: string[]): string[] => [...before, value];
+
+/** `forkheap run`: a program and every process below it, profiled. */
+export function runCommand(): Command {
+  return new Command('run')
+    .summary('profile a program and every process below it')
+    .description('Profile the native heap of a program and of every Node process that it starts.')
+    .argument('<program>', 'program to run')
+    .argument('[args...]', 'its arguments')
+    .option('--prefix <path>', 'files are <path>_<pid>.NNNN.heap; %p pid, %h host, %e program (default: a new folder)')
+    .option('--force', 'delete the files that an earlier run left under the same prefix')
+    .addOption(new Option('--mode <mode>', 'count every allocation, or one per interval').choices(['exact', 'sampled']).default('exact'))
+    .option('--sample-interval <bytes>', 'mean bytes between samples (default: 512KiB)', parseBytes)
+    .addOption(new Option('--children <which>', 'profile the processes that the program starts').choices(['all', 'none']).default('all'))
+    .option('--include <pattern>', 'only processes with an argument like this, for instance "worker*.js" (repeatable)', list, [])
+    .option('--exclude <pattern>', 'no processes with an argument like this (repeatable)', list, [])
+    .addOption(new Option('--dump-every <time>', 'dump at least so often, so that a kill loses little; 0: never').argParser(parseDuration).default(30_000, '30s'))
+    .option('--dump-allocated <bytes>', 'dump whenever so much more was allocated', parseBytes)
+    .option('--dump-inuse <bytes>', 'dump whenever the bytes in use have grown by so much', parseBytes)
+    .option('--dump-signal <signal>', 'dump at this signal, for instance SIGUSR2', parseSignal)
+    .option('--keep', 'keep each automatic dump, instead of replacing the one before')
+    .option('--max-dumps <n>', 'dumps to keep per process (first and latest stay)', parseCount)
+    .option('--max-bytes <bytes>', 'bytes of dumps to keep per process (first and latest stay)', parseBytes)
+    .option('-q, --quiet', 'no summary at the end')
+    .passThroughOptions()
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ forkheap run -- node server.js
+  $ forkheap run --mode sampled -- npm start          cheap enough for production
+  $ forkheap run --prefix /tmp/p/%p/heap -- node a.js   a folder per process
+  $ forkheap run --include 'worker.js' -- node server.js   only the workers`,
+    )
+    .action(async (program: string, args: string[], flags: RunFlags) => {
+      const file = which(program);
+      const prefix = choosePrefix(flags, program);
+      const env = heapProfileEnv({
+        prefix,
+        mode: flags.mode,
+        children: flags.children,
+        dumpEvery: flags.dumpEvery,
+        rolling: flags.keep !== true,
+        ...(flags.sampleInterval === undefined ? {} : { sampleInterval: flags.sampleInterval }),
+        ...(flags.dumpAllocated === undefined ? {} : { dumpAllocated: flags.dumpAllocated }),
+        ...(flags.dumpInuse === undefined ? {} : { dumpInuse: flags.dumpInuse }),
+        ...(flags.dumpSignal === undefined ? {} : { dumpSignal: flags.dumpSignal }),
+        ...(flags.maxDumps === undefined ? {} : { maxDumps: flags.maxDumps }),
+        ...(flags.maxBytes === undefined ? {} : { maxBytes: flags.maxBytes }),
+      });
+      if (flags.include.length > 0) env.FORKHEAP_INCLUDE = flags.include.join('\n');
+      if (flags.exclude.length > 0) env.FORKHEAP_EXCLUDE = flags.exclude.join('\n');
+      sayWhatHappenedToHeapprofile();
+      requireWritable(prefix);
+      const ending = await runProgram(file, [program, ...args], env);
+      if (flags.quiet !== true) summarize(prefix, ending);
+      throw new ExitStatus(ending.status);
+    });
+}

@@ -1,0 +1,81 @@
+import { readFileSync } from 'node:fs';
+import type { Manifest, ManifestMapping } from '../capture/manifest.js';
+import { ForkheapError } from '../errors.js';
+import type { Mapping } from '../profile/model.js';
+
+type Check = (value: unknown) => boolean;
+
+const isString: Check = (value) => typeof value === 'string';
+const isNumber: Check = (value) => typeof value === 'number' && Number.isFinite(value);
+const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;
+const isStrings: Check = (value) => Array.isArray(value) && value.every(isString);
+const isOneOf =
+  (...allowed: string[]): Check =>
+  (value) =>
+    allowed.includes(value as string);
+const isMapping: Check = (value) =>
+  isObject(value) && ['start', 'limit', 'offset', 'file', 'buildId'].every((key) => isString(value[key]));
+
+const FIELDS: Record<keyof Manifest, Check> = {
+  forkheap: isString,
+  pid: isNumber,
+  parentPid: isNumber,
+  kind: isOneOf('root', 'fork', 'child', 'cluster-worker'),
+  startTime: isString,
+  profileTime: isString,
+  argv: isStrings,
+  cwd: isString,
+  program: isString,
+  nodeVersion: isString,
+  gperftools: isString,
+  mode: isOneOf('exact', 'sampled'),
+  sampleInterval: isNumber,
+  dumps: isStrings,
+  mappings: (value) => Array.isArray(value) && value.every(isMapping),
+  stacks: isNumber,
+  truncatedStacks: isNumber,
+  exit: (value) => value === null || isObject(value),
+};
+
+/** Parses a manifest's text; null when the JSON in it is no manifest of ours. */
+export function parseManifest(text: string, path: string): Manifest | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    const reason = text === '' ? 'it is empty' : 'it is not JSON';
+    throw bad(path, reason, cause);
+  }
+  // Another program's file may have a name like ours.
+  if (!isObject(value) || !isString(value.forkheap)) return null;
+  for (const [name, check] of Object.entries(FIELDS)) {
+    if (!check(value[name])) throw bad(path, `"${name}" is missing or not what forkheap writes`);
+  }
+  return value as unknown as Manifest;
+}
+
+function bad(path: string, reason: string, cause?: unknown): ForkheapError {
+  const message = `${path}: cannot read this manifest, ${reason}. Delete it to read the dumps without it.`;
+  return new ForkheapError('ERR_FORKHEAP_BAD_FILE', message, { path, cause });
+}
+
+/**
+ * Reads a manifest.
+ *
+ * @returns null when the file is not one of forkheap's.
+ * @throws ForkheapError ERR_FORKHEAP_BAD_FILE when it is damaged.
+ */
+export function readManifest(path: string): Manifest | null {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw bad(path, (cause as NodeJS.ErrnoException).code ?? 'it cannot be read', cause);
+  }
+  return parseManifest(text, path);
+}
+
+/** A manifest's mapping in the model's terms. */
+export function toMapping({ start, limit, offset, file, buildId }: ManifestMapping): Mapping {
+  return { start: Number(start), limit: Number(limit), offset: Number(offset), file, buildId };
+}

@@ -1,0 +1,116 @@
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import type { Manifest } from '../capture/manifest.js';
+import { ForkheapError } from '../errors.js';
+import { mergeProfiles } from '../profile/merge.js';
+import type { Profile, ProfiledProcess } from '../profile/model.js';
+import { DEFAULT_MAX_BYTES, HeapTextParser, parseHeapHeader, tooLarge } from '../profile/parse.js';
+import type { HeapHeader } from '../profile/parse.js';
+import type { ProcessFiles } from './find.js';
+import { readManifest, toMapping } from './manifest-file.js';
+
+const CHUNK = 1 << 20;
+
+export interface ReadOptions {
+  /** Largest file accepted, in bytes; 1 GiB unless given. */
+  maxBytes?: number;
+}
+
+/** A process with what its files say. */
+export interface FoundProcess {
+  readonly files: ProcessFiles;
+  readonly manifest: Manifest | null;
+}
+
+function open(path: string): number {
+  try {
+    return openSync(path, 'r');
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    const reason = code === 'ENOENT' ? 'there is no such file' : code === 'EACCES' ? 'it belongs to another user' : code;
+    const error = code === 'ENOENT' ? 'ERR_FORKHEAP_NO_FILES' : 'ERR_FORKHEAP_BAD_FILE';
+    throw new ForkheapError(error, `${path}: cannot read this file, ${reason}.`, { path, cause });
+  }
+}
+
+/** Calls `take` with the file's content, piece by piece, until it returns false. */
+function readChunks(path: string, maxBytes: number, take: (chunk: Uint8Array) => boolean): void {
+  const fd = open(path);
+  try {
+    const info = fstatSync(fd);
+    if (info.isDirectory()) {
+      throw new ForkheapError('ERR_FORKHEAP_BAD_FILE', `${path}: cannot read this file, it is a folder.`, { path });
+    }
+    // Before reading: nobody should wait for gigabytes to be told this.
+    if (info.size > maxBytes) throw tooLarge(path, info.size, maxBytes);
+    const buffer = Buffer.allocUnsafe(CHUNK);
+    for (;;) {
+      const size = readSync(fd, buffer, 0, CHUNK, null);
+      if (size === 0 || !take(buffer.subarray(0, size))) return;
+    }
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** The manifests of the processes found; files in a manifest's place that are something else fall away. */
+export function withManifests(found: readonly ProcessFiles[]): FoundProcess[] {
+  return found
+    .map((files) => ({ files, manifest: files.manifest === null ? null : readManifest(files.manifest) }))
+    .filter(({ files, manifest }) => manifest !== null || files.dumps.length > 0);
+}
+
+/** What is known of a process from its files, without reading its dumps. */
+export function describeProcess({ files, manifest }: FoundProcess): Omit<ProfiledProcess, 'mode' | 'sampleInterval'> {
+  return {
+    id: files.id,
+    pid: manifest?.pid ?? files.pid,
+    parentPid: manifest?.parentPid ?? null,
+    kind: manifest?.kind ?? 'unknown',
+    command: manifest?.argv.join(' ') ?? '',
+    startTime: manifest?.startTime ?? null,
+    exit: manifest?.exit ?? null,
+    dumps: files.dumps,
+  };
+}
+
+/**
+ * Reads one dump.
+ *
+ * @throws ForkheapError ERR_FORKHEAP_BAD_FILE, ERR_FORKHEAP_FILE_TOO_LARGE, ERR_FORKHEAP_NO_FILES.
+ */
+export function readDump(path: string, process: FoundProcess, options: ReadOptions = {}): Profile {
+  const maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
+  const mappings = process.manifest?.mappings.map(toMapping) ?? [];
+  const parser = new HeapTextParser({ path, maxBytes, mappings, process: describeProcess(process) });
+  readChunks(path, maxBytes, (chunk) => {
+    parser.push(chunk);
+    return true;
+  });
+  return parser.end();
+}
+
+/** Reads a dump's first line only. */
+export function readHeader(path: string): HeapHeader {
+  let text = '';
+  readChunks(path, Number.POSITIVE_INFINITY, (chunk) => {
+    text += Buffer.from(chunk.subarray(0, 8192)).toString('latin1');
+    return false;
+  });
+  const header = parseHeapHeader(text.split('\n').find((line) => !line.startsWith('%warn')) ?? '');
+  if (header !== null) return header;
+  const reason = text === '' ? 'it is empty: the process ended before it wrote a heap profile' : 'it is not a heap profile';
+  throw new ForkheapError('ERR_FORKHEAP_BAD_FILE', `${path}:1: cannot read this file, ${reason}.`, { path, line: 1 });
+}
+
+/** Reads the newest dump of each process and merges them. Processes without a dump are in the profile too. */
+export function readLatest(processes: readonly FoundProcess[], options: ReadOptions = {}): Profile {
+  const profiles = processes.map((process): Profile => {
+    const latest = process.files.dumps.at(-1);
+    if (latest !== undefined) return readDump(latest, process, options);
+    const { mode = 'exact', sampleInterval = 0, pid = 0 } = process.manifest ?? {};
+    const description: ProfiledProcess = { ...describeProcess(process), mode, sampleInterval };
+    const warnings = [`Process ${pid} wrote no dump: it is still running, or was killed before its end.`];
+    return { processes: [description], mappings: [], locations: [], samples: [], warnings };
+  });
+  return profiles.length === 1 ? (profiles[0] as Profile) : mergeProfiles(profiles);
+}

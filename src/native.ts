@@ -1,0 +1,95 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { packageRoot } from '#root';
+import { requireSupportedPlatform } from './capture/libraries.js';
+import { ForkheapError, type ForkheapErrorCode } from './errors.js';
+
+/** What the native calls answer: `code` is null on success. */
+export interface NativeStatus {
+  code: ForkheapErrorCode | null;
+  message: string;
+  errno: number;
+  /** The dump written, where one was. */
+  path: string;
+}
+
+export interface NativeStartOptions {
+  prefix: string;
+  sampled: boolean;
+  sampleInterval: number;
+  dumpAllocated: number;
+  dumpInuse: number;
+  dumpEveryMs: number;
+  dumpSignal: number;
+  rolling: boolean;
+  maxDumps: number;
+  maxBytes: number;
+}
+
+export interface NativeState {
+  preloaded: boolean;
+  running: boolean;
+  sampled: boolean;
+  sampleInterval: number;
+  stacks: number;
+  truncatedStacks: number;
+  /** `<prefix>_<pid>` while a profile runs. */
+  base: string;
+}
+
+/** What native/addon/addon.cc exports. */
+export interface NativeBinding {
+  start(options: NativeStartOptions): NativeStatus;
+  stop(): NativeStatus;
+  dump(reason: string): NativeStatus;
+  text(): string | NativeStatus;
+  setSampleInterval(bytes: number): NativeStatus;
+  state(): NativeState;
+  tcmallocVersion(): string;
+}
+
+let binding: NativeBinding | undefined;
+
+/**
+ * Loads forkheap.node, once.
+ *
+ * @throws {ForkheapError} ERR_FORKHEAP_UNSUPPORTED_PLATFORM, ERR_FORKHEAP_NOT_BUILT, ERR_FORKHEAP_NO_TCMALLOC
+ */
+export function native(): NativeBinding {
+  if (binding !== undefined) return binding;
+  requireSupportedPlatform();
+  const file = join(packageRoot, 'build', 'Release', 'forkheap.node');
+  if (!existsSync(file)) {
+    throw new ForkheapError(
+      'ERR_FORKHEAP_NOT_BUILT',
+      `forkheap's native addon is not built (${file} is missing): run \`npm run build\` in ${packageRoot}`,
+      { path: file },
+    );
+  }
+  try {
+    binding = createRequire(file)(file) as NativeBinding;
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    if (reason.includes('libtcmalloc_and_profiler')) {
+      throw new ForkheapError(
+        'ERR_FORKHEAP_NO_TCMALLOC',
+        'libtcmalloc_and_profiler.so.4 is not installed: install gperftools (Debian, Ubuntu: `sudo apt-get install libgoogle-perftools4`)',
+        { cause },
+      );
+    }
+    throw new ForkheapError('ERR_FORKHEAP_NOT_BUILT', `forkheap's native addon cannot be loaded: ${reason}`, {
+      path: file,
+      cause,
+    });
+  }
+  return binding;
+}
+
+/** Turns a native failure into the error that callers get; returns the status otherwise. */
+export function check(status: NativeStatus): NativeStatus {
+  if (status.code !== null) {
+    throw new ForkheapError(status.code, status.message, status.path === '' ? {} : { path: status.path });
+  }
+  return status;
+}

@@ -1,0 +1,109 @@
+import type { Location, Mapping, Profile, ProfiledProcess, Sample } from './model.js';
+import { addValues } from './model.js';
+
+/** What names a mapping's file across processes: addresses differ in each, because of ASLR. */
+export function mappingKey(mapping: Mapping): string {
+  return mapping.buildId === '' ? mapping.file : mapping.buildId;
+}
+
+class Merger {
+  readonly #processes = new Map<string, ProfiledProcess>();
+  readonly #mappings = new Map<string, Mapping>();
+  readonly #locations = new Map<string, Location>();
+  readonly #samples: Sample[] = [];
+  readonly #stacks = new Map<string, Sample>();
+  readonly #ids = new Map<Location, number>();
+  readonly #warnings = new Set<string>();
+  readonly #repeated: ReadonlySet<string>;
+
+  /** `repeated`: the processes that several profiles speak of, whose equal stacks have to be added up. */
+  constructor(repeated: ReadonlySet<string>) {
+    this.#repeated = repeated;
+  }
+
+  add(profile: Profile): void {
+    for (const process of profile.processes) {
+      const known = this.#processes.get(process.id);
+      const dumps = [...new Set([...(known?.dumps ?? []), ...process.dumps])].sort();
+      this.#processes.set(process.id, known === undefined ? process : { ...known, dumps });
+    }
+    for (const warning of profile.warnings) this.#warnings.add(warning);
+    const moved = new Map<Location, Location>();
+    for (const location of profile.locations) moved.set(location, this.#location(location, profile));
+    for (const sample of profile.samples) {
+      const locations = sample.locations.map((location) => moved.get(location) as Location);
+      this.#sample({ ...sample, locations });
+    }
+  }
+
+  end(): Profile {
+    const processes = [...this.#processes.values()];
+    // A process that came in twice has a new description.
+    for (const [index, sample] of this.#samples.entries()) {
+      const process = this.#processes.get(sample.process.id) as ProfiledProcess;
+      if (process !== sample.process) this.#samples[index] = { ...sample, process };
+    }
+    return {
+      processes,
+      mappings: [...this.#mappings.values()],
+      locations: [...this.#locations.values()],
+      samples: this.#samples,
+      warnings: [...this.#warnings],
+    };
+  }
+
+  #location(location: Location, profile: Profile): Location {
+    let key: string;
+    let mapping: Mapping | null = null;
+    if (location.mapping === null) {
+      // Without a file an address means something in its own process only.
+      key = `${profile.processes.map((process) => process.id).join('|')}\0${location.address}`;
+    } else {
+      const name = mappingKey(location.mapping);
+      mapping = this.#mappings.get(name) ?? location.mapping;
+      this.#mappings.set(name, mapping);
+      key = `${name}\0${location.offset}`;
+    }
+    let merged = this.#locations.get(key);
+    if (merged === undefined) {
+      merged = { ...location, mapping };
+      this.#locations.set(key, merged);
+      this.#ids.set(merged, this.#ids.size);
+    } else if (merged.frames.length === 0) {
+      merged.frames = location.frames;
+    }
+    return merged;
+  }
+
+  #sample(sample: Sample): void {
+    if (this.#repeated.has(sample.process.id)) {
+      const stack = sample.locations.map((location) => this.#ids.get(location)).join(' ');
+      const key = `${sample.process.id}\0${stack}`;
+      const known = this.#stacks.get(key);
+      if (known !== undefined) {
+        addValues(known, sample);
+        return;
+      }
+      this.#stacks.set(key, sample);
+    }
+    this.#samples.push(sample);
+  }
+}
+
+/**
+ * One profile of several. Locations are the same when they lie at the same offset of the same file (by build ID, or by path
+ * where that is unknown); every sample keeps its process.
+ *
+ * @since 0.1.0
+ */
+export function mergeProfiles(profiles: readonly Profile[]): Profile {
+  const seen = new Set<string>();
+  const repeated = new Set<string>();
+  for (const { id } of profiles.flatMap((profile) => profile.processes)) {
+    if (seen.has(id)) repeated.add(id);
+    seen.add(id);
+  }
+  const merger = new Merger(repeated);
+  for (const profile of profiles) merger.add(profile);
+  return merger.end();
+}

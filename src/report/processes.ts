@@ -1,0 +1,56 @@
+import { posix } from 'node:path';
+import type { ManifestExit } from '../capture/manifest.js';
+import { type ProfiledProcess, roundValues, type Values } from '../profile/model.js';
+import { formatBytes } from './units.js';
+
+/** A process in `--json`: part of the public interface. */
+export interface ProcessJson extends Values {
+  pid: number;
+  parentPid: number | null;
+  kind: ProfiledProcess['kind'];
+  command: string;
+  mode: ProfiledProcess['mode'];
+  sampleInterval: number;
+  startTime: string | null;
+  exit: ManifestExit | null;
+  dumps: readonly string[];
+}
+
+/** A process with its sums, as `--json` has it. */
+export function processJson(process: ProfiledProcess, values: Values): ProcessJson {
+  const { pid, parentPid, kind, command, mode, sampleInterval, startTime, exit, dumps } = process;
+  return { pid, parentPid, kind, command, mode, sampleInterval, startTime, exit, dumps, ...roundValues(values) };
+}
+
+/** `exact`, or `sampled 512 KiB`. */
+export function modeText({ mode, sampleInterval }: ProfiledProcess): string {
+  return mode === 'exact' ? mode : `sampled ${formatBytes(sampleInterval)}`;
+}
+
+/** What a process is called where its command line is unknown. */
+export function commandText(process: ProfiledProcess): string {
+  return process.command || posix.basename(process.id);
+}
+
+/** Sorted as a tree: each process after its parent, with its depth below the first of its line. */
+export function processTree(processes: readonly ProfiledProcess[]): { process: ProfiledProcess; depth: number }[] {
+  const byPid = new Map(processes.map((process) => [process.pid, process]));
+  const children = new Map<ProfiledProcess | null, ProfiledProcess[]>();
+  for (const process of processes) {
+    const parent = process.parentPid === null ? undefined : byPid.get(process.parentPid);
+    const key = parent === undefined || parent === process ? null : parent;
+    children.set(key, [...(children.get(key) ?? []), process]);
+  }
+  const tree: { process: ProfiledProcess; depth: number }[] = [];
+  const seen = new Set<ProfiledProcess>();
+  const visit = (process: ProfiledProcess, depth: number): void => {
+    if (seen.has(process)) return;
+    seen.add(process);
+    tree.push({ process, depth });
+    for (const child of children.get(process) ?? []) visit(child, depth + 1);
+  };
+  for (const process of children.get(null) ?? []) visit(process, 0);
+  // Reused pids can make a circle of parents.
+  for (const process of processes) visit(process, 0);
+  return tree;
+}

@@ -1,0 +1,169 @@
+import { posix } from 'node:path';
+import { addValues, type Location, type Profile, type ProfiledProcess, type Sample } from '../profile/model.js';
+import { type Values, zeroValues } from '../profile/model.js';
+import { addressName, isAllocationWrapper, shortName } from '../symbolize/names.js';
+import { ownerOf, packageOfLocation } from './owner.js';
+
+/** What a row of the table stands for. */
+export type GroupBy = 'function' | 'line' | 'mapping' | 'package' | 'process';
+
+/** A row: what was allocated there itself (`self`), and there or in what it called (`cumulative`). */
+export interface Row {
+  name: string;
+  /** Source file; empty when unknown or when rows are no functions. */
+  file: string;
+  /** 0 when unknown. */
+  line: number;
+  /** Path of the mapped file; empty outside every mapping and for rows that are in several. */
+  mapping: string;
+  package: string;
+  self: Values;
+  cumulative: Values;
+  /** The processes that allocated here. */
+  processes: ProfiledProcess[];
+}
+
+interface Entry extends Row {
+  /** The last sample counted in `cumulative`: a recursive function counts once. */
+  lastSample: Sample | null;
+}
+
+/** The rows that one location stands for, innermost first. */
+interface LocationEntries {
+  entries: Entry[];
+  /** Without allocation wrappers. */
+  callers: Entry[];
+}
+
+const NO_STACK: Location = { address: 0, mapping: null, offset: 0, frames: [{ function: '[no stack]', file: '', line: 0 }] };
+
+class Grouping {
+  readonly #by: GroupBy;
+  readonly #rows = new Map<string, Entry>();
+  readonly #known = new Map<Location, LocationEntries>();
+
+  constructor(by: GroupBy) {
+    this.#by = by;
+  }
+
+  rows(): Row[] {
+    return [...this.#rows.values()].map(({ lastSample: _, ...row }) => row);
+  }
+
+  add(sample: Sample): void {
+    if (this.#by === 'process') {
+      const { pid, command, id } = sample.process;
+      const name = `${pid || posix.basename(id)}${command === '' ? '' : ` ${command}`}`;
+      const entry = this.#row(id, { name, file: '', line: 0, mapping: '', package: '' });
+      this.#count(entry, sample);
+      addValues(entry.self, sample);
+      return;
+    }
+    const stack = sample.locations.length === 0 ? [NO_STACK] : sample.locations;
+    let self: Entry | undefined;
+    for (const location of stack) {
+      for (const entry of this.#entries(location).callers) {
+        self ??= entry;
+        this.#count(entry, sample);
+      }
+    }
+    if (self === undefined) {
+      // Nobody but allocation wrappers: better the outermost of them than nothing.
+      self = stack.flatMap((location) => this.#entries(location).entries).at(-1) as Entry;
+      this.#count(self, sample);
+    }
+    if (this.#by === 'package') self = this.#nearestPackage(stack) ?? self;
+    this.#count(self, sample);
+    addValues(self.self, sample);
+  }
+
+  /** The package nearest to the allocation: node and libraries allocate on somebody's behalf. */
+  #nearestPackage(stack: readonly Location[]): Entry | undefined {
+    for (const location of stack) {
+      const name = packageOfLocation(location);
+      if (name !== null) return this.#packageRow(name);
+    }
+    return undefined;
+  }
+
+  #packageRow(name: string): Entry {
+    return this.#row(name, { name, file: '', line: 0, mapping: '', package: name });
+  }
+
+  #count(entry: Entry, sample: Sample): void {
+    if (entry.lastSample === sample) return;
+    entry.lastSample = sample;
+    addValues(entry.cumulative, sample);
+    if (entry.processes.at(-1) !== sample.process && !entry.processes.includes(sample.process)) {
+      entry.processes.push(sample.process);
+    }
+  }
+
+  #entries(location: Location): LocationEntries {
+    let known = this.#known.get(location);
+    if (known === undefined) {
+      const entries: Entry[] = [];
+      const callers: Entry[] = [];
+      const count = Math.max(location.frames.length, 1);
+      for (let i = 0; i < count; i++) {
+        const entry = this.#entry(location, i);
+        entries.push(entry);
+        if (!isAllocationWrapper(location, location.frames[i])) callers.push(entry);
+      }
+      known = { entries, callers };
+      this.#known.set(location, known);
+    }
+    return known;
+  }
+
+  #entry(location: Location, index: number): Entry {
+    const frame = location.frames[index];
+    const mapping = location.mapping?.file ?? '';
+    if (this.#by === 'package') return this.#packageRow(packageOfLocation(location) ?? ownerOf(location));
+    if (this.#by === 'mapping') {
+      const name = mapping === '' ? '[no mapping]' : posix.basename(mapping);
+      return this.#row(mapping, { name, file: '', line: 0, mapping, package: ownerOf(location) });
+    }
+    const name = frame === undefined ? addressName(location) : shortName(frame.function);
+    const file = frame?.file ?? '';
+    const line = frame?.line ?? 0;
+    const key = this.#by === 'line' ? `${name}\0${mapping}\0${file}\0${line}` : `${name}\0${mapping}`;
+    return this.#row(key, { name, file, line, mapping, package: ownerOf(location) });
+  }
+
+  #row(key: string, what: Omit<Row, 'self' | 'cumulative' | 'processes'>): Entry {
+    let entry = this.#rows.get(key);
+    if (entry === undefined) {
+      entry = { ...what, self: zeroValues(), cumulative: zeroValues(), processes: [], lastSample: null };
+      this.#rows.set(key, entry);
+    }
+    return entry;
+  }
+}
+
+export interface RowsOptions {
+  by: GroupBy;
+  /** Rows are sorted by this value, largest first. */
+  sort: keyof Values;
+  /** Sort by what a row and all it called allocated, instead of by the row's own. */
+  cumulative?: boolean;
+  /** Only this process's samples. */
+  process?: ProfiledProcess;
+}
+
+/** Groups a profile's samples into sorted rows. */
+export function groupRows(profile: Profile, options: RowsOptions): Row[] {
+  const grouping = new Grouping(options.by);
+  for (const sample of profile.samples) {
+    if (options.process === undefined || sample.process === options.process) grouping.add(sample);
+  }
+  const { sort } = options;
+  const first = options.cumulative ? 'cumulative' : 'self';
+  const second = options.cumulative ? 'self' : 'cumulative';
+  return grouping
+    .rows()
+    .sort(
+      (a, b) =>
+        b[first][sort] - a[first][sort] || b[second][sort] - a[second][sort] || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0),
+    );
+}

@@ -1,0 +1,72 @@
+import { styleText } from 'node:util';
+import Table from 'cli-table3';
+import { elide, printable } from './units.js';
+
+/** How text is to be laid out. */
+export interface TextOptions {
+  /** Columns of the terminal. */
+  width: number;
+  color: boolean;
+}
+
+export interface Column {
+  title: string;
+  align?: 'left' | 'right';
+  /** Gives way when the table is too wide: its share of what is left over by the columns that do not. */
+  flexible?: number;
+}
+
+const GAP = 2;
+const SMALLEST = 12;
+
+/** Bold, when colours are wanted. */
+export function bold(text: string, options: TextOptions): string {
+  return options.color ? styleText('bold', text) : text;
+}
+
+/** Dim, when colours are wanted. */
+export function dim(text: string, options: TextOptions): string {
+  return options.color ? styleText('dim', text) : text;
+}
+
+function columnWidths(columns: readonly Column[], cells: readonly string[][], width: number): number[] {
+  const natural = columns.map((column, i) =>
+    cells.reduce((widest, row) => Math.max(widest, [...(row[i] ?? '')].length), column.title.length),
+  );
+  const total = natural.reduce((sum, w) => sum + w + GAP, -GAP);
+  let over = total - width;
+  const flexible = columns.map((_, i) => i).filter((i) => columns[i]?.flexible !== undefined);
+  // The widest gives first, until they are equally wide by their shares.
+  while (over > 0) {
+    const share = (i: number): number => (natural[i] as number) / (columns[i]?.flexible ?? 1);
+    const widest = flexible.filter((i) => (natural[i] as number) > SMALLEST).sort((a, b) => share(b) - share(a))[0];
+    if (widest === undefined) break;
+    natural[widest] = (natural[widest] as number) - 1;
+    over--;
+  }
+  return natural;
+}
+
+/** Lays out a table without lines; ends with a newline. */
+export function renderTable(columns: readonly Column[], rows: readonly string[][], options: TextOptions): string {
+  const cells = rows.map((row) => row.map(printable));
+  const widths = columnWidths(columns, cells, options.width);
+  const border = Object.fromEntries(
+    ['top', 'top-mid', 'top-left', 'top-right', 'bottom', 'bottom-mid', 'bottom-left', 'bottom-right', 'left', 'left-mid']
+      .concat(['mid', 'mid-mid', 'right', 'right-mid', 'middle'])
+      .map((name) => [name, '']),
+  );
+  const table = new Table({
+    chars: { ...border, middle: ' '.repeat(GAP) },
+    colAligns: columns.map((column) => column.align ?? 'left'),
+    colWidths: widths,
+    style: { 'padding-left': 0, 'padding-right': 0, head: [], border: [], compact: true },
+  });
+  table.push(columns.map((column, i) => bold(elide(column.title, widths[i] as number), options)));
+  for (const row of cells) table.push(row.map((cell, i) => elide(cell, widths[i] as number)));
+  return `${table
+    .toString()
+    .split('\n')
+    .map((line) => line.trimEnd())
+    .join('\n')}\n`;
+}

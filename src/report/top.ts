@@ -1,0 +1,191 @@
+import { posix } from 'node:path';
+import { type Profile, type ProfiledProcess, roundValues, totalValues, type Values } from '../profile/model.js';
+import type { SymbolizeResult } from '../symbolize/symbolize.js';
+import { commandText, modeText, type ProcessJson, processJson, processTree } from './processes.js';
+import { type GroupBy, groupRows, type Row } from './rows.js';
+import { bold, type Column, dim, renderTable, type TextOptions } from './table.js';
+import { formatBytes, formatCount, formatShare, printable } from './units.js';
+
+export interface TopOptions {
+  by: GroupBy;
+  sort: keyof Values;
+  cumulative: boolean;
+  /** Rows of each table; 0 for all. */
+  limit: number;
+  /** A table for each process, instead of one for all. */
+  perProcess: boolean;
+}
+
+/** A row in `--json`: part of the public interface. */
+export interface RowJson {
+  name: string;
+  file: string;
+  line: number;
+  mapping: string;
+  package: string;
+  /** Pids that allocated here. */
+  pids: number[];
+  self: Values;
+  cumulative: Values;
+}
+
+/** What `top --json` prints: part of the public interface. */
+export interface TopJson {
+  processes: (ProcessJson & { rows?: RowJson[] })[];
+  total: Values;
+  rows: RowJson[];
+  unsymbolized: { file: string; reason: string; locations: number }[];
+  warnings: string[];
+}
+
+const isSpace = (value: keyof Values): boolean => value === 'inuseSpace' || value === 'allocSpace';
+const cut = <T>(list: T[], limit: number): T[] => (limit === 0 ? list : list.slice(0, limit));
+
+function rowJson({ name, file, line, mapping, package: owner, processes, self, cumulative }: Row): RowJson {
+  const pids = processes.map((process) => process.pid);
+  return { name, file, line, mapping, package: owner, pids, self: roundValues(self), cumulative: roundValues(cumulative) };
+}
+
+/** The table as data. */
+export function topJson(profile: Profile, symbols: SymbolizeResult, options: TopOptions): TopJson {
+  const rows = (process?: ProfiledProcess): RowJson[] =>
+    cut(groupRows(profile, { ...options, ...(process === undefined ? {} : { process }) }), options.limit).map(rowJson);
+  return {
+    processes: profile.processes.map((process) => ({
+      ...processJson(process, totalValues(profile, process)),
+      ...(options.perProcess ? { rows: rows(process) } : {}),
+    })),
+    total: roundValues(totalValues(profile)),
+    rows: rows(),
+    unsymbolized: [...symbols.unsymbolized],
+    warnings: [...profile.warnings],
+  };
+}
+
+function processTable(profile: Profile, options: TopOptions, text: TextOptions): string {
+  const columns: Column[] = [
+    { title: 'PID', align: 'right' },
+    { title: 'KIND' },
+    { title: 'MODE' },
+    { title: 'IN USE', align: 'right' },
+    { title: 'ALLOCATED', align: 'right' },
+    { title: 'COMMAND', flexible: 1 },
+  ];
+  const tree = processTree(profile.processes);
+  const shown = cut(tree, options.limit);
+  const rows = shown.map(({ process }) => {
+    const total = totalValues(profile, process);
+    const values = [formatBytes(total.inuseSpace), formatBytes(total.allocSpace)];
+    return [process.pid ? `${process.pid}` : '?', process.kind, modeText(process), ...values, commandText(process)];
+  });
+  const hidden = tree.length - shown.length;
+  return renderTable(columns, rows, text) + (hidden > 0 ? dim(`${hidden} more processes\n`, text) : '');
+}
+
+const VALUE_TITLES: Record<keyof Values, string> = {
+  inuseSpace: 'IN USE',
+  inuseObjects: 'OBJECTS IN USE',
+  allocSpace: 'ALLOCATED',
+  allocObjects: 'OBJECTS ALLOCATED',
+};
+const BESIDE: Record<keyof Values, [keyof Values, string]> = {
+  inuseSpace: ['inuseObjects', 'OBJECTS'],
+  inuseObjects: ['inuseSpace', 'BYTES'],
+  allocSpace: ['allocObjects', 'OBJECTS'],
+  allocObjects: ['allocSpace', 'BYTES'],
+};
+const ROW_TITLES: Record<GroupBy, string> = {
+  function: 'FUNCTION',
+  line: 'FUNCTION',
+  mapping: 'FILE',
+  package: 'PACKAGE',
+  process: 'PROCESS',
+};
+
+const format = (name: keyof Values, value: number): string => (isSpace(name) ? formatBytes(value) : formatCount(value));
+
+/** Where a row's code is: the package and file mapped, or its source line. */
+function place(row: Row, by: GroupBy): string {
+  if (by === 'line' && row.file !== '') return `${row.file}:${row.line}`;
+  if (by === 'mapping') return row.mapping;
+  const file = posix.basename(row.mapping);
+  if (file === '' || file === row.package) return file;
+  return row.mapping.includes('/node_modules/') ? `${row.package}/${file}` : file;
+}
+
+function rowTable(profile: Profile, options: TopOptions, text: TextOptions, process?: ProfiledProcess): string {
+  const { by, sort, limit, cumulative } = options;
+  const all = groupRows(profile, { ...options, ...(process === undefined ? {} : { process }) }).filter(
+    (row) => row[cumulative ? 'cumulative' : 'self'][sort] !== 0,
+  );
+  const total = totalValues(profile, process)[sort];
+  if (all.length === 0) return dim(`nothing (${VALUE_TITLES[sort].toLowerCase()})\n`, text);
+  const shown = cut(all, limit);
+  const [beside, besideTitle] = BESIDE[sort];
+  const several = process === undefined && profile.processes.length > 1 && by !== 'process';
+  const stacked = by !== 'process';
+  const placed = by === 'function' || by === 'line' || by === 'mapping';
+  const right = 'right' as const;
+  const columns: Column[] = [
+    { title: VALUE_TITLES[sort], align: right },
+    { title: '%', align: right },
+    ...(stacked ? [{ title: 'CUMULATIVE', align: right }, { title: '%', align: right }] : []),
+    { title: besideTitle, align: right },
+    ...(several ? [{ title: 'PROCS', align: right }] : []),
+    { title: ROW_TITLES[by], flexible: 2 },
+    ...(placed ? [{ title: 'WHERE', flexible: 1 }] : []),
+  ];
+  const rows = shown.map((row) => [
+    format(sort, row.self[sort]),
+    formatShare(row.self[sort], total),
+    ...(stacked ? [format(sort, row.cumulative[sort]), formatShare(row.cumulative[sort], total)] : []),
+    format(beside, row.self[beside]),
+    ...(several ? [`${row.processes.length}`] : []),
+    row.name,
+    ...(placed ? [place(row, by)] : []),
+  ]);
+  let out = renderTable(columns, rows, text);
+  if (shown.length < all.length) {
+    const rest = all.slice(shown.length).reduce((sum, row) => sum + row.self[sort], 0);
+    const share = cumulative ? '' : ` with ${format(sort, rest)} (${formatShare(rest, total)})`;
+    out += dim(`${formatCount(all.length - shown.length)} more rows${share}; --limit 0 shows all\n`, text);
+  }
+  return out;
+}
+
+/** Lines under the table about what it could not show. */
+function notes(profile: Profile, symbols: SymbolizeResult): string[] {
+  const lines = [...profile.warnings];
+  const count = symbols.unsymbolized.reduce((sum, entry) => sum + entry.locations, 0);
+  if (count > 0) {
+    const all = count + symbols.symbolized;
+    lines.push(`${formatCount(count)} of ${formatCount(all)} addresses have no name:`);
+    const shown = symbols.unsymbolized.slice(0, 4);
+    for (const { file, reason, locations } of shown) {
+      lines.push(`  ${formatCount(locations)}  ${file === '' ? '' : `${file}: `}${reason}`);
+    }
+    const more = symbols.unsymbolized.length - shown.length;
+    if (more > 0) lines.push(`  and in ${more} more files`);
+  }
+  return lines;
+}
+
+/**
+ * The table of who allocated, for a terminal.
+ *
+ * @returns text that ends with a newline.
+ */
+export function topText(profile: Profile, symbols: SymbolizeResult, options: TopOptions, text: TextOptions): string {
+  const parts = [processTable(profile, options, text)];
+  if (options.perProcess) {
+    for (const { process } of processTree(profile.processes)) {
+      const title = `${process.pid || '?'} ${process.kind}  ${printable(commandText(process))}`;
+      parts.push(`${bold(title, text)}\n${rowTable(profile, options, text, process)}`);
+    }
+  } else {
+    parts.push(rowTable(profile, options, text));
+  }
+  const lines = notes(profile, symbols);
+  if (lines.length > 0) parts.push(lines.map((line) => `${dim(printable(line), text)}\n`).join(''));
+  return parts.join('\n');
+}

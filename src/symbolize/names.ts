@@ -1,0 +1,90 @@
+import { posix } from 'node:path';
+import type { Frame, Location } from '../profile/model.js';
+
+const OPENING = '<({[';
+const CLOSING = '>)}]';
+const STRING = 'std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> >';
+
+/** Where the brackets that end at `end` (their closing one) begin; -1 when they do not match. */
+function openingOf(text: string, end: number): number {
+  let depth = 0;
+  for (let i = end; i >= 0; i--) {
+    if (text[i] === ')') depth++;
+    else if (text[i] === '(' && --depth === 0) return i;
+  }
+  return -1;
+}
+
+/** Where the name begins after a template's return type. */
+function nameStart(text: string): number {
+  let depth = 0;
+  let start = 0;
+  for (let i = 0; i < text.length; i++) {
+    const char = text[i] as string;
+    // Its brackets and spaces are part of the name: operator<, operator(), operator unsigned long.
+    if (depth === 0 && char === 'o' && text.startsWith('operator', i) && !/\w/.test(text[i - 1] ?? ' ')) return start;
+    if (OPENING.includes(char)) depth++;
+    else if (CLOSING.includes(char) && !(char === '>' && text[i - 1] === '-')) depth--;
+    else if (char === ' ' && depth === 0) start = i + 1;
+  }
+  return start;
+}
+
+function shorten(name: string): string {
+  let text = name.replace(/( \[clone [^\]]*\])+$/, '').replace(/(\.(isra|part|constprop|cold|lto_priv|llvm)(\.?\d+)*)+$/, '');
+  text = text.replace(/( (const|volatile|&|&&|noexcept))+$/, '');
+  if (text.endsWith(')')) {
+    const open = openingOf(text, text.length - 1);
+    const parameters = open > 0 && !/(operator|[<,(] *)$/.test(text.slice(0, open));
+    // "(anonymous namespace)" and "f()::(lambda)" end in brackets that are no parameters.
+    if (parameters && text[open - 1] !== ':' && text[open - 1] !== ' ') text = text.slice(0, open);
+  }
+  return text.slice(nameStart(text)).replaceAll(STRING, 'std::string') || name;
+}
+
+const shortNames = new Map<string, string>();
+
+/** A function's name without return type, parameters and compiler's suffixes: overloads are one row. */
+export function shortName(name: string): string {
+  let short = shortNames.get(name);
+  if (short === undefined) {
+    short = shorten(name);
+    shortNames.set(name, short);
+  }
+  return short;
+}
+
+/** What a location without a name is called. */
+export function addressName(location: Location): string {
+  const { mapping, offset, address } = location;
+  if (mapping === null) return `0x${address.toString(16)} (no mapping)`;
+  return `0x${offset.toString(16)} (${posix.basename(mapping.file)})`;
+}
+
+const WRAPPERS = [
+  /(^|::)operator new(\[\])?$/,
+  /^(__GI_)?(__libc_|__)?(malloc|calloc|realloc|reallocarray|memalign|valloc|pvalloc|strdup|strndup)$/,
+  /^(posix_memalign|aligned_alloc|tc_\w+|do_(malloc|memalign|realloc)\w*)$/,
+  /^(tcmalloc::|MallocHook(::|_)|\(anonymous namespace\)::do_(malloc|memalign)|fast_alloc|allocate_full_)/,
+  /^(std|__gnu_cxx)::(__1::|__ndk1::)?(__)?(new_|malloc_)?(allocator|allocator_traits|alloc_traits)<.*>::_?S?_?allocate(_at_least)?$/,
+  /^std::(__1::|__cxx11::)?_\w+<.*>::_M_(allocate\w*|get_node|get_Tp_allocator|create_storage)$/,
+  /^std::(string|__cxx11::basic_string<.*>)::(_M_create|_S_allocate|_Rep::_S_create)$/,
+  /^std::(__1::)?(__libcpp_allocate|__libcpp_operator_new|__allocate_guarded|__allocate_at_least)\b/,
+  /^(__rust_(alloc|alloc_zeroed|realloc)|__rdl_(alloc|alloc_zeroed|realloc)|alloc::alloc::.*)$/,
+];
+const WRAPPER_FILES = /^(libtcmalloc.*\.so.*|forkheap_preload\.so)$/;
+
+const wrapperNames = new Map<string, boolean>();
+
+/** Whether this frame only hands on its caller's wish for memory: then the caller is who allocates. */
+export function isAllocationWrapper(location: Location, frame: Frame | undefined): boolean {
+  if (location.mapping !== null && WRAPPER_FILES.test(posix.basename(location.mapping.file))) return true;
+  if (frame === undefined) return false;
+  const name = shortName(frame.function);
+  let known = wrapperNames.get(name);
+  if (known === undefined) {
+    known = WRAPPERS.some((pattern) => pattern.test(name));
+    wrapperNames.set(name, known);
+  }
+  return known;
+}
