@@ -1,5 +1,5 @@
-// forkheap.node: JavaScript's face of the preload library's session and of gperftools. Translates, and keeps no state: worker
-// threads load it too, and all of them share the one session of the process.
+// forkheap.node: JavaScript's face of the preload library's session and of gperftools. Translates, and keeps no state:
+// worker threads load it too, and all of them share the one session of the process.
 
 #include <dlfcn.h>
 #include <gperftools/tcmalloc.h>
@@ -14,8 +14,7 @@ namespace {
 // Null in a process that was not started with the preload library.
 const forkheap_interface* Preload() {
   static const forkheap_interface* const interface = [] {
-    const auto get =
-        reinterpret_cast<decltype(&forkheap_get_interface)>(dlsym(RTLD_DEFAULT, "forkheap_get_interface"));
+    const auto get = reinterpret_cast<decltype(&forkheap_get_interface)>(dlsym(RTLD_DEFAULT, "forkheap_get_interface"));
     return get == nullptr ? nullptr : get();
   }();
   return interface;
@@ -34,9 +33,10 @@ Napi::Value ToObject(Napi::Env env, const forkheap_status& status) {
 forkheap_status NotPreloaded() {
   forkheap_status status{};
   status.code = "ERR_FORKHEAP_NOT_PRELOADED";
-  snprintf(status.message, sizeof(status.message),
-           "this process was not started with forkheap's preload library, so its allocations cannot be seen. Start it with "
-           "`forkheap run`, or with the environment that heapProfileEnv() returns");
+  snprintf(
+      status.message, sizeof(status.message),
+      "this process was not started with forkheap's preload library, so its allocations cannot be seen. Start it with "
+      "`forkheap run`, or with the environment that heapProfileEnv() returns");
   return status;
 }
 

@@ -18,9 +18,9 @@ struct UnwindRule {
     kFramePointer,  // no unwind information: JIT code, V8's builtins. CFA = rbp + 16
   };
   enum Rbp : uint8_t {
-    kSame,     // rbp holds the caller's value
-    kAtCfa,    // saved at CFA + rbp_offset
-    kAtFp,     // saved at rbp + rbp_offset
+    kSame,   // rbp holds the caller's value
+    kAtCfa,  // saved at CFA + rbp_offset
+    kAtFp,   // saved at rbp + rbp_offset
   };
 
   Kind kind = kUnknown;
@@ -44,8 +44,8 @@ struct UnwindRule {
   }
 };
 
-// Runs inside malloc: reads memory of the object that holds `pc` only. `pc` must lie inside a call instruction (the return
-// address minus 1) or be the address of an interrupted instruction.
+// Runs inside malloc: reads memory of the object that holds `pc` only. `pc` must lie inside a call instruction (the
+// return address minus 1) or be the address of an interrupted instruction.
 UnwindRule FindUnwindRule(uintptr_t pc);
 
 // Finds what FindUnwindRule() needs from the C library. Call once, outside malloc.

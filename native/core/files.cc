@@ -136,8 +136,10 @@ void Files::Open(const char* prefix, Status* status) {
   snprintf(prefix_, sizeof(prefix_), "%s", prefix);
   char expanded[kMaxPrefix];
   if (!Expand(prefix, expanded, sizeof(expanded))) {
-    status->Fail("ERR_FORKHEAP_INVALID_PREFIX", 0, "the prefix is longer than %d bytes when its %%p, %%h and %%e are "
-                 "filled in: choose a shorter one", kMaxPrefix - 1);
+    status->Fail("ERR_FORKHEAP_INVALID_PREFIX", 0,
+                 "the prefix is longer than %d bytes when its %%p, %%h and %%e are "
+                 "filled in: choose a shorter one",
+                 kMaxPrefix - 1);
     return;
   }
   MakeFolders(prefix, expanded);
@@ -154,8 +156,10 @@ void Files::Open(const char* prefix, Status* status) {
     File file(open(manifest, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (!file.open()) {
       if (errno == EEXIST) continue;
-      status->Fail("ERR_FORKHEAP_PREFIX_NOT_WRITABLE", errno, "cannot write %s: %s. Give a prefix in a folder that "
-                   "exists and can be written", manifest, ErrorText(errno));
+      status->Fail("ERR_FORKHEAP_PREFIX_NOT_WRITABLE", errno,
+                   "cannot write %s: %s. Give a prefix in a folder that "
+                   "exists and can be written",
+                   manifest, ErrorText(errno));
       return;
     }
     char first[kMaxPath];
@@ -246,8 +250,8 @@ bool CheckPrefix(const char* prefix, Status* status) {
   slash[slash == folder ? 1 : 0] = '\0';
   struct stat info {};
   if (stat(folder, &info) != 0 || !S_ISDIR(info.st_mode)) {
-    status->Fail("ERR_FORKHEAP_PREFIX_NOT_WRITABLE", errno, "the folder %s does not exist: make it, or give another prefix",
-                 folder);
+    status->Fail("ERR_FORKHEAP_PREFIX_NOT_WRITABLE", errno,
+                 "the folder %s does not exist: make it, or give another prefix", folder);
     return false;
   }
   if (access(folder, W_OK | X_OK) != 0) {

@@ -11,16 +11,16 @@ namespace forkheap {
 
 class Files {
  public:
-  // Fills %p, %h and %e of `prefix` in, makes the folders that hold one of them, and reserves a name that no other process
-  // has: `<prefix>_<pid>`, or `<prefix>_<pid>-2` … when an earlier process with this pid left its files there.
+  // Fills %p, %h and %e of `prefix` in, makes the folders that hold one of them, and reserves a name that no other
+  // process has: `<prefix>_<pid>`, or `<prefix>_<pid>-2` … when an earlier process with this pid left its files there.
   // Safe inside malloc: system calls only.
   void Open(const char* prefix, Status* status);
 
   // Goes on with the names of an earlier Open() in this process, if `prefix` is the same. False when it is not.
   bool Reopen(const char* prefix);
 
-  // Writes one dump: whole, under a name of its own, mode 0600; or not at all. A rolling dump takes the place of the rolling
-  // dump before it, and so does the next dump of any kind.
+  // Writes one dump: whole, under a name of its own, mode 0600; or not at all. A rolling dump takes the place of the
+  // rolling dump before it, and so does the next dump of any kind.
   void WriteDump(std::string_view text, bool rolling, Status* status);
 
   // Deletes the oldest dumps, but neither the first nor the latest, until the rest is within the limits (0: no limit).

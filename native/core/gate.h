@@ -3,9 +3,10 @@
 // Threads pass Enter() and Leave() around every call into gperftools that takes one of its locks. The pthread_atfork
 // prepare handler calls Close(), which stops newcomers and waits for those inside; parent and child open it again.
 //
-// Order: Enter() writes the thread's slot and then reads `closed_`; Close() writes `closed_` and then reads the slots. All
-// four are sequentially consistent, so either the newcomer sees the gate closed or the closer sees the newcomer inside.
-// A slot belongs to one thread, so fork() in a signal handler can tell its own thread from the others at any instruction.
+// Order: Enter() writes the thread's slot and then reads `closed_`; Close() writes `closed_` and then reads the slots.
+// All four are sequentially consistent, so either the newcomer sees the gate closed or the closer sees the newcomer
+// inside. A slot belongs to one thread, so fork() in a signal handler can tell its own thread from the others at any
+// instruction.
 #pragma once
 
 #include <atomic>
@@ -23,8 +24,8 @@ class Gate {
   // Runs inside malloc.
   void Leave();
 
-  // Runs in the prepare handler. Returns true when nobody else is inside. Returns false after `timeout_ms`: a thread that
-  // never came back (a signal handler that jumped out of malloc) must not stop the host's fork() for ever.
+  // Runs in the prepare handler. Returns true when nobody else is inside. Returns false after `timeout_ms`: a thread
+  // that never came back (a signal handler that jumped out of malloc) must not stop the host's fork() for ever.
   bool Close(int64_t timeout_ms);
 
   // Runs in the parent handler, in the thread that closed the gate.

@@ -1,5 +1,6 @@
 // Everything forkheap knows about gperftools' insides, with the versions it holds for. Found at run time in the
-// libtcmalloc_and_profiler that is loaded; a member that is null is absent there, and its comment says what then happens.
+// libtcmalloc_and_profiler that is loaded; a member that is null is absent there, and its comment says what then
+// happens.
 #pragma once
 
 #include <cstddef>
@@ -23,38 +24,39 @@ class Gperftools {
     return reinterpret_cast<uintptr_t>(address) - code_.start < code_.end - code_.start;
   }
 
-  // HeapProfilerStart and …Stop of all versions. Start keeps the first prefix it is given and opens no file. Callers hold the
-  // gate.
+  // HeapProfilerStart and …Stop of all versions. Start keeps the first prefix it is given and opens no file. Callers
+  // hold the gate.
   void Start(const char* prefix) const { start_(prefix); }
   void Stop() const { stop_(); }
   [[nodiscard]] bool IsRunning() const { return is_running_() != 0; }
   // The text of the exact profile, from malloc(); the caller frees it. 2.15 and older: at most 1 MiB, see FillProfile.
   char* GetProfile() const { return get_profile_(); }
 
-  // 2.15 and older format a profile through this exported method, called through the PLT, with a buffer of 1 MiB: more is
-  // cut without a word. 2.16 and later stream and have no such method: null.
+  // 2.15 and older format a profile through this exported method, called through the PLT, with a buffer of 1 MiB: more
+  // is cut without a word. 2.16 and later stream and have no such method: null.
   using FillProfileMethod = int (*)(const void* table, char* buffer, int size);
   [[nodiscard]] FillProfileMethod fill_profile() const { return fill_profile_; }
 
   // tcmalloc's sampled heap, in text. Empty when the library was built without it.
   bool GetHeapSample(class TextBuffer* text) const;
-  // Bytes between samples, 0 is off. Threads see a new value at their next sample, or after 16 MiB when it was off. False
-  // when the library has no way to set it.
+  // Bytes between samples, 0 is off. Threads see a new value at their next sample, or after 16 MiB when it was off.
+  // False when the library has no way to set it.
   bool SetSampleInterval(int64_t bytes) const;
   [[nodiscard]] int64_t SampleInterval() const;
 
   // Bytes that the program has in use by tcmalloc's count. 0 when unknown.
   [[nodiscard]] size_t AllocatedBytes() const;
 
-  // Switches off gperftools' own dumps, which name files without a pid, and its messages on stderr. Where the flags are not
-  // exported (--enable-hidden-visibility) its dumps stay on at its default intervals, into a place that cannot be written.
+  // Switches off gperftools' own dumps, which name files without a pid, and its messages on stderr. Where the flags are
+  // not exported (--enable-hidden-visibility) its dumps stay on at its default intervals, into a place that cannot be
+  // written.
   void SilenceOwnDumps() const;
 
   // A prefix that gperftools can never open a file under: forkheap writes the files.
   static constexpr const char* kNoPrefix = "/dev/null/forkheap";
 
-  // skip_count of the calls to GetStackTrace: 2.10 to 2.15 ask for 3 in RecordGrowth, which holds pageheap_lock; the sampler
-  // asks for 1 and holds no lock. Later versions hold no lock in either.
+  // skip_count of the calls to GetStackTrace: 2.10 to 2.15 ask for 3 in RecordGrowth, which holds pageheap_lock; the
+  // sampler asks for 1 and holds no lock. Later versions hold no lock in either.
   static constexpr int kSamplerSkip = 1;
 
  private:

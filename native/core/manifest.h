@@ -20,11 +20,12 @@ struct ManifestFacts {
   int64_t sample_interval = 0;
   const char* node_version = "";
   bool ended = false;
-  int exit_code = -1;             // -1 when a signal ended it
-  const char* exit_signal = "";   // "" when it ended by itself
+  int exit_code = -1;            // -1 when a signal ended it
+  const char* exit_signal = "";  // "" when it ended by itself
 };
 
-// Runs inside malloc: system calls only. `dump` is the text of the latest dump, whose mappings are recorded; it may be empty.
+// Runs inside malloc: system calls only. `dump` is the text of the latest dump, whose mappings are recorded; it may be
+// empty.
 void FormatManifest(const ManifestFacts& facts, const Files& files, std::string_view dump, TextBuffer* out);
 
 }  // namespace forkheap

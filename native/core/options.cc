@@ -15,8 +15,13 @@ namespace forkheap {
 
 namespace {
 
+// Read before main(), when there is one thread.
+const char* Variable(const char* name) {
+  return getenv(name);  // NOLINT(concurrency-mt-unsafe)
+}
+
 int64_t Number(const char* name, int64_t fallback, int64_t low, int64_t high) {
-  const char* text = getenv(name);
+  const char* text = Variable(name);
   if (text == nullptr || *text == '\0') return fallback;
   errno = 0;
   char* end = nullptr;
@@ -30,7 +35,7 @@ int64_t Number(const char* name, int64_t fallback, int64_t low, int64_t high) {
 }
 
 bool Is(const char* name, const char* value) {
-  const char* text = getenv(name);
+  const char* text = Variable(name);
   return text != nullptr && strcmp(text, value) == 0;
 }
 
@@ -44,7 +49,7 @@ bool MatchesOne(const char* pattern, int argc, char** argv) {
 
 // Whether one of the lines of variable `name` matches.
 bool Matches(const char* name, int argc, char** argv) {
-  const char* line = getenv(name);
+  const char* line = Variable(name);
   while (line != nullptr && *line != '\0') {
     const char* end = strchrnul(line, '\n');
     char pattern[1024];
@@ -64,7 +69,7 @@ bool Matches(const char* name, int argc, char** argv) {
 int32_t ParentPid() {
   int pid = 0;
   int above = 0;
-  const char* text = getenv("FORKHEAP_PARENT");
+  const char* text = Variable("FORKHEAP_PARENT");
   if (text == nullptr || sscanf(text, "%d,%d", &pid, &above) < 1) return 0;
   return pid == getpid() ? above : pid;
 }
@@ -72,7 +77,7 @@ int32_t ParentPid() {
 }  // namespace
 
 void ReadEnvironment(Options* options, Environment* environment) {
-  const char* prefix = getenv("FORKHEAP_PREFIX");
+  const char* prefix = Variable("FORKHEAP_PREFIX");
   if (prefix != nullptr && *prefix != '\0' && !Is("FORKHEAP_DISABLE", "1")) {
     if (prefix[0] != '/' || strlen(prefix) >= kMaxPrefix) {
       Log("FORKHEAP_PREFIX must be an absolute path of at most %d bytes: this process is not profiled", kMaxPrefix - 1);
@@ -94,14 +99,15 @@ void ReadEnvironment(Options* options, Environment* environment) {
   environment->follow_children = !Is("FORKHEAP_CHILDREN", "none");
   environment->parent_pid = ParentPid();
   if (environment->parent_pid != 0) {
-    environment->kind = getenv("NODE_UNIQUE_ID") != nullptr ? Kind::kClusterWorker : Kind::kChild;
+    environment->kind = Variable("NODE_UNIQUE_ID") != nullptr ? Kind::kClusterWorker : Kind::kChild;
   }
 }
 
-bool CommandIsWanted(int argc, char** argv) {
-  const char* include = getenv("FORKHEAP_INCLUDE");
-  if (include != nullptr && *include != '\0' && !Matches("FORKHEAP_INCLUDE", argc, argv)) return false;
-  return !Matches("FORKHEAP_EXCLUDE", argc, argv);
+Wanted CommandIsWanted(int argc, char** argv) {
+  if (Matches("FORKHEAP_EXCLUDE", argc, argv)) return Wanted::kNo;
+  const char* include = Variable("FORKHEAP_INCLUDE");
+  if (include == nullptr || *include == '\0') return Wanted::kIfNode;
+  return Matches("FORKHEAP_INCLUDE", argc, argv) ? Wanted::kAnyway : Wanted::kNo;
 }
 
 }  // namespace forkheap

@@ -45,8 +45,13 @@ struct Environment {
 // Reads FORKHEAP_*. Values that cannot be understood keep their default and are named on stderr.
 void ReadEnvironment(Options* options, Environment* environment);
 
-// True when FORKHEAP_INCLUDE and FORKHEAP_EXCLUDE let a process with this command line be profiled: lines of fnmatch(3)
-// patterns, held against every argument and its last path component.
-bool CommandIsWanted(int argc, char** argv);
+// What FORKHEAP_INCLUDE and FORKHEAP_EXCLUDE say of a process with this command line: lines of fnmatch(3) patterns,
+// held against every argument and its last path component.
+enum class Wanted : uint8_t {
+  kNo,
+  kIfNode,  // nothing says otherwise: Node processes are profiled, others are not
+  kAnyway,  // named by a pattern
+};
+Wanted CommandIsWanted(int argc, char** argv);
 
 }  // namespace forkheap

@@ -27,7 +27,8 @@ bool ParseSample(std::string_view line, Sample* sample) {
   if (at == std::string_view::npos) return false;
   const std::string numbers(line.substr(0, at));
   sample->stack = line.substr(at);
-  return sscanf(numbers.c_str(), " %" SCNd64 ": %" SCNd64, &sample->objects, &sample->bytes) == 2 && sample->objects > 0;
+  return sscanf(numbers.c_str(), " %" SCNd64 ": %" SCNd64, &sample->objects, &sample->bytes) == 2 &&
+         sample->objects > 0;
 }
 
 }  // namespace

@@ -10,8 +10,8 @@ namespace forkheap {
 // The text without the warnings that tcmalloc puts in front of the header when sampling is off.
 std::string_view WithoutWarnings(std::string_view text);
 
-// `now` less the samples that `baseline` has too: those that a forked child inherited and still holds. Not for use inside
-// malloc hooks: allocates.
+// `now` less the samples that `baseline` has too: those that a forked child inherited and still holds. Not for use
+// inside malloc hooks: allocates.
 void SubtractBaseline(std::string_view baseline, std::string_view now, TextBuffer* out);
 
 }  // namespace forkheap

@@ -22,8 +22,8 @@ thread_local TextBuffer* t_capture __attribute__((tls_model("initial-exec"))) = 
 
 namespace {
 
-// How long fork() waits at most for threads inside gperftools. Hooked calls last microseconds and a dump's formatting less
-// than a second; after this the child goes unprofiled, but it goes.
+// How long fork() waits at most for threads inside gperftools. Hooked calls last microseconds and a dump's formatting
+// less than a second; after this the child goes unprofiled, but it goes.
 constexpr int64_t kForkPatienceMs = 10'000;
 // Hooked calls between two looks at the clock.
 constexpr uint32_t kReportCalls = 1024;
@@ -40,7 +40,8 @@ timespec Now() {
   return now;
 }
 
-// "pid,parent" for the processes below. A buffer of our own, so that a forked child can change it without an allocation.
+// "pid,parent" for the processes below. A buffer of our own, so that a forked child can change it without an
+// allocation.
 char g_parent_variable[] = "FORKHEAP_PARENT=0000000000,0000000000";
 
 void WriteParentVariable(int32_t pid, int32_t parent_pid) {
@@ -95,7 +96,7 @@ void Session::SetNodeVersion(const char* version) { snprintf(node_version_, size
 void Session::PublishToChildren() {
   if (!follow_children_) return;
   WriteParentVariable(pid_, parent_pid_);
-  putenv(g_parent_variable);
+  putenv(g_parent_variable);  // NOLINT(concurrency-mt-unsafe): as process.env does it, in the same thread
 }
 
 void Session::Start(const Options& options, Status* status) {
@@ -103,16 +104,21 @@ void Session::Start(const Options& options, Status* status) {
   if (state() == State::kForkPending) BecomeOwn(status);
   if (!status->ok()) {
   } else if (state() == State::kRunning) {
-    status->Fail("ERR_FORKHEAP_ALREADY_RUNNING", 0, "a heap profile is running in this process already, with prefix %s: stop it "
-                 "first", options_.prefix);
+    status->Fail("ERR_FORKHEAP_ALREADY_RUNNING", 0,
+                 "a heap profile is running in this process already, with prefix %s: stop it "
+                 "first",
+                 options_.prefix);
   } else if (state() == State::kOff) {
-    status->Fail("ERR_FORKHEAP_NOT_PRELOADED", 0, "profiling was switched off in this process because fork() could not make sure "
+    status->Fail("ERR_FORKHEAP_NOT_PRELOADED", 0,
+                 "profiling was switched off in this process because fork() could not make sure "
                  "that no thread was inside the profiler");
   } else if (!g_gperftools.loaded()) {
-    status->Fail("ERR_FORKHEAP_NO_TCMALLOC", 0, "libtcmalloc_and_profiler is not loaded in this process: start it with "
+    status->Fail("ERR_FORKHEAP_NO_TCMALLOC", 0,
+                 "libtcmalloc_and_profiler is not loaded in this process: start it with "
                  "`forkheap run`, or with the environment that heapProfileEnv() returns");
   } else if (options.mode == Mode::kExact && g_gperftools.IsRunning()) {
-    status->Fail("ERR_FORKHEAP_ALREADY_RUNNING", 0, "gperftools' heap profiler runs in this process already, started by HEAPPROFILE or "
+    status->Fail("ERR_FORKHEAP_ALREADY_RUNNING", 0,
+                 "gperftools' heap profiler runs in this process already, started by HEAPPROFILE or "
                  "by native code: unset HEAPPROFILE, forkheap writes the files itself");
   } else if (CheckPrefix(options.prefix, status)) {
     options_ = options;
@@ -134,11 +140,12 @@ void Session::StartLocked(Kind kind, int32_t parent_pid, const timespec& since, 
     GateGuard gate(g_gate);
     g_gperftools.Start(Gperftools::kNoPrefix);
   } else if (!g_gperftools.SetSampleInterval(options_.sample_interval)) {
-    status->Fail("ERR_FORKHEAP_INVALID_ARGUMENT", 0, "%s cannot change its sampling interval: use mode 'exact'", g_gperftools.file());
+    status->Fail("ERR_FORKHEAP_INVALID_ARGUMENT", 0, "%s cannot change its sampling interval: use mode 'exact'",
+                 g_gperftools.file());
     return;
   } else {
-    // A thread looks at a new interval when its next sample is due: after 16 MiB while sampling was off. One large block,
-    // never touched, brings that about in this thread at once.
+    // A thread looks at a new interval when its next sample is due: after 16 MiB while sampling was off. One large
+    // block, never touched, brings that about in this thread at once.
     GateGuard gate(g_gate);
     free(malloc(17 << 20));
   }
@@ -151,7 +158,8 @@ void Session::ArmIntervals() {
   allocated_.store(0);
   dump_requested_.store(false);
   next_allocated_.store(options_.dump_allocated);
-  next_inuse_.store(options_.dump_inuse == 0 ? 0 : static_cast<int64_t>(g_gperftools.AllocatedBytes()) + options_.dump_inuse);
+  next_inuse_.store(
+      options_.dump_inuse == 0 ? 0 : static_cast<int64_t>(g_gperftools.AllocatedBytes()) + options_.dump_inuse);
   next_time_ms_.store(NowMs() + options_.dump_every_ms);
   report_bytes_ = 64 << 10;
   for (const int64_t interval : {options_.dump_allocated, options_.dump_inuse}) {
@@ -165,7 +173,8 @@ void Session::Stop(Status* status) {
   Lock();
   if (state() == State::kForkPending) BecomeOwn(status);
   if (state() != State::kRunning) {
-    if (status->ok()) status->Fail("ERR_FORKHEAP_NOT_RUNNING", 0, "no heap profile is running in this process: start one first");
+    if (status->ok())
+      status->Fail("ERR_FORKHEAP_NOT_RUNNING", 0, "no heap profile is running in this process: start one first");
   } else {
     DumpLocked(Cause::kLast, status);
     // A dump that failed (disk full) can be asked for again: the profile goes on.
@@ -208,7 +217,8 @@ void Session::Text(TextBuffer* out, Status* status) {
 void Session::SetSampleInterval(int64_t bytes, Status* status) {
   Lock();
   if (state() != State::kRunning || options_.mode != Mode::kSampled) {
-    status->Fail("ERR_FORKHEAP_NOT_RUNNING", 0, "no sampled heap profile is running in this process: start one with mode 'sampled'");
+    status->Fail("ERR_FORKHEAP_NOT_RUNNING", 0,
+                 "no sampled heap profile is running in this process: start one with mode 'sampled'");
   } else {
     options_.sample_interval = bytes;
     g_gperftools.SetSampleInterval(bytes);

@@ -58,9 +58,9 @@ class Session {
   // Runs inside malloc, outside the gate and all locks: time for an automatic dump?
   void Checkpoint(uint64_t bytes);
 
-  // The process is about to end with this status, or by this signal (0: none). Writes the last dump. Safe in signal handlers
-  // as long as the allocator is not on the stack. `quick`: a forked child that never allocated ends without exit(), such as
-  // one whose exec failed; it leaves no files.
+  // The process is about to end with this status, or by this signal (0: none). Writes the last dump. Safe in signal
+  // handlers as long as the allocator is not on the stack. `quick`: a forked child that never allocated ends without
+  // exit(), such as one whose exec failed; it leaves no files.
   void AtEnd(int exit_code, int signal_number, bool quick);
 
   // Writes a dump now if one can be written, and complains once if not.
@@ -91,7 +91,7 @@ class Session {
   bool drained_ = true;           // nobody else was inside when the last fork() began
   bool follow_children_ = true;
   bool complained_ = false;
-  bool leaves_trace_ = false;     // a pending child that has forked: its children name it as their parent
+  bool leaves_trace_ = false;  // a pending child that has forked: its children name it as their parent
   Kind kind_ = Kind::kRoot;
   int32_t pid_ = 0;
   int32_t parent_pid_ = 0;

@@ -6,7 +6,8 @@
 namespace forkheap {
 
 struct ThreadState {
-  // Hooked calls of forkheap or gperftools that this thread is in. Above 0, allocations are forkheap's own: not profiled.
+  // Hooked calls of forkheap or gperftools that this thread is in. Above 0, allocations are forkheap's own: not
+  // profiled.
   int32_t depth;
   // The gate's slot of this thread, plus 1; 0 before the first use.
   uint32_t slot;

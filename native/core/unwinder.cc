@@ -15,6 +15,7 @@ Unwinder g_unwinder;
 
 namespace {
 
+constexpr uintptr_t kWord = 8;
 constexpr uintptr_t kPage = 4096;
 // How far a frame may lie from stack memory that is known: larger jumps are damaged frame pointers.
 constexpr uintptr_t kMaxJump = 8 << 20;
@@ -34,8 +35,8 @@ std::atomic<uint64_t> g_truncated{0};
 std::atomic<uint64_t> g_walked{0};
 CodeRange g_hidden[2];
 
-// Runs inside malloc. The kernel reads the signal set before it looks at the (invalid) first argument, so the error tells
-// whether the 8 bytes at `address` can be read.
+// Runs inside malloc. The kernel reads the signal set before it looks at the (invalid) first argument, so the error
+// tells whether the 8 bytes at `address` can be read.
 bool Readable(uintptr_t address) {
   const int saved_errno = errno;
   const long result = syscall(SYS_rt_sigprocmask, ~0, address, nullptr, 8);
@@ -44,8 +45,8 @@ bool Readable(uintptr_t address) {
   return readable;
 }
 
-// Runs inside malloc. Makes [t_state.stack_low, t_state.stack_high) hold the page of `address`, if it can be read and is part
-// of this stack.
+// Runs inside malloc. Makes [t_state.stack_low, t_state.stack_high) hold the page of `address`, if it can be read and
+// is part of this stack.
 bool ExtendStack(uintptr_t address) {
   const uintptr_t page = address & ~(kPage - 1);
   if (page >= t_state.stack_high) {
@@ -59,8 +60,8 @@ bool ExtendStack(uintptr_t address) {
   return false;
 }
 
-// Runs inside malloc. `sp` is where this thread runs, so its page can be read. When it is not next to the stack known so far,
-// the thread has changed to another one (a coroutine, a signal stack).
+// Runs inside malloc. `sp` is where this thread runs, so its page can be read. When it is not next to the stack known
+// so far, the thread has changed to another one (a coroutine, a signal stack).
 void StartStack(uintptr_t sp) {
   const uintptr_t page = sp & ~(kPage - 1);
   if (page >= t_state.stack_low && page < t_state.stack_high) return;
@@ -124,11 +125,13 @@ inline Step StepOut(const UnwindRule& rule, Registers* at) {
       cfa = at->sp + ((at->pc & 15) >= 11 ? 16 : 8);
       break;
     case UnwindRule::kSignal: {
-      // struct ucontext lies at rsp; gregs begin at byte 40: r8 … r15, rdi, rsi, rbp (10), rbx, rdx, rax, rcx, rsp (15), rip.
+      // struct ucontext lies at rsp; gregs begin at byte 40: r8 … r15, rdi, rsi, rbp (10), rbx, rdx, rax, rcx, rsp
+      // (15), rip.
       const uintptr_t gregs = at->sp + 40;
       uintptr_t pc = 0;
       uintptr_t sp = 0;
-      if (!ReadWord(gregs + 10 * 8, &fp) || !ReadWord(gregs + 15 * 8, &sp) || !ReadWord(gregs + 16 * 8, &pc)) {
+      if (!ReadWord(gregs + kWord * 10, &fp) || !ReadWord(gregs + kWord * 15, &sp) ||
+          !ReadWord(gregs + kWord * 16, &pc)) {
         return Step::kLost;
       }
       if (pc == 0) return Step::kLost;

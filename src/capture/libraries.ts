@@ -99,10 +99,14 @@ export function preloadablePath(file: string): string {
     symlinkSync(file, link);
   } catch (cause) {
     if (readlinkSync(link) !== file) {
-      throw new ForkheapError('ERR_FORKHEAP_INVALID_ARGUMENT', `cannot make ${link}, a name without spaces for ${file}`, {
-        path: link,
-        cause,
-      });
+      throw new ForkheapError(
+        'ERR_FORKHEAP_INVALID_ARGUMENT',
+        `cannot make ${link}, a name without spaces for ${file}`,
+        {
+          path: link,
+          cause,
+        },
+      );
     }
   }
   return link;

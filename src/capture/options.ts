@@ -63,11 +63,13 @@ export function resolvePrefix(prefix: unknown): string {
   if (prefix.includes('\0')) return fail('prefix has a NUL character in it: file names cannot');
   const absolute = isAbsolute(prefix) ? prefix : resolve(prefix);
   // resolve() drops the trailing slash that says "a name in this folder is missing".
-  if (prefix.endsWith('/')) return fail(`prefix ${prefix} ends in a folder: add the start of a file name, for instance ${prefix}app`);
+  if (prefix.endsWith('/'))
+    return fail(`prefix ${prefix} ends in a folder: add the start of a file name, for instance ${prefix}app`);
   const length = Buffer.byteLength(absolute);
   if (length > maxPrefix) return fail(`prefix is ${length} bytes long: at most ${maxPrefix} can be used`);
   const name = absolute.slice(absolute.lastIndexOf('/') + 1);
-  if (Buffer.byteLength(name) > 200) return fail(`the file name in prefix is ${Buffer.byteLength(name)} bytes long: at most 200 can be used`);
+  if (Buffer.byteLength(name) > 200)
+    return fail(`the file name in prefix is ${Buffer.byteLength(name)} bytes long: at most 200 can be used`);
   return absolute;
 }
 
@@ -112,8 +114,10 @@ export function nativeOptions(options: HeapProfileOptions): NativeStartOptions {
   }
   const { dumpSignal } = options;
   const signal = dumpSignal === undefined ? 0 : constants.signals[dumpSignal];
-  if (signal === undefined) invalid(`dumpSignal ${String(dumpSignal)} is not a signal's name: use for instance 'SIGUSR2'`);
-  if (dumpSignal === 'SIGKILL' || dumpSignal === 'SIGSTOP') invalid(`dumpSignal ${dumpSignal} cannot be caught: use for instance 'SIGUSR2'`);
+  if (signal === undefined)
+    invalid(`dumpSignal ${String(dumpSignal)} is not a signal's name: use for instance 'SIGUSR2'`);
+  if (dumpSignal === 'SIGKILL' || dumpSignal === 'SIGSTOP')
+    invalid(`dumpSignal ${dumpSignal} cannot be caught: use for instance 'SIGUSR2'`);
   const most = Number.MAX_SAFE_INTEGER;
   return {
     prefix: resolvePrefix(options.prefix ?? defaultPrefix),
@@ -142,8 +146,8 @@ export function requireWritable(prefix: string): void {
   const fail = (what: string): never => {
     throw new ForkheapError('ERR_FORKHEAP_PREFIX_NOT_WRITABLE', what, { path: folder });
   };
-  if (info === undefined) return fail(`the folder ${folder} does not exist: make it, or give another prefix`);
-  if (!info.isDirectory()) return fail(`${folder} is not a folder: give another prefix`);
+  if (info === undefined) fail(`the folder ${folder} does not exist: make it, or give another prefix`);
+  if (info?.isDirectory() !== true) fail(`${folder} is not a folder: give another prefix`);
   try {
     accessSync(folder, fsConstants.W_OK | fsConstants.X_OK);
   } catch {

@@ -44,7 +44,12 @@ export function surroundings(): Surroundings {
   };
 }
 
-const finding = (name: string, level: Level, message: string, advice = ''): Finding => ({ name, level, message, advice });
+const finding = (name: string, level: Level, message: string, advice = ''): Finding => ({
+  name,
+  level,
+  message,
+  advice,
+});
 
 function checkPlatform({ platform, arch, glibc }: Surroundings): Finding {
   const advice = 'Use Linux on x86-64 with glibc, for instance a Debian or Ubuntu container.';

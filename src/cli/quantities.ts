@@ -8,7 +8,8 @@ export function parseBytes(text: string): number {
   const [, number, unit] = /^(\d+(?:\.\d+)?)\s*([bkmgt]?)(?:i?b)?$/i.exec(text) ?? [];
   const factor = byteUnits[unit?.toLowerCase() ?? '?'];
   const bytes = number === undefined || factor === undefined ? Number.NaN : Math.round(Number(number) * factor);
-  if (!Number.isSafeInteger(bytes)) throw new InvalidArgumentError('Give bytes, for instance 524288, 512KiB or 1.5MiB.');
+  if (!Number.isSafeInteger(bytes))
+    throw new InvalidArgumentError('Give bytes, for instance 524288, 512KiB or 1.5MiB.');
   return bytes;
 }
 
@@ -19,7 +20,8 @@ export function parseDuration(text: string): number {
   const [, number, unit] = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|)$/.exec(text) ?? [];
   const factor = timeUnits[unit ?? '?'];
   const ms = number === undefined || factor === undefined ? Number.NaN : Math.round(Number(number) * factor);
-  if (!Number.isSafeInteger(ms) || ms > 2 ** 31 - 1) throw new InvalidArgumentError('Give a time, for instance 30s, 500ms or 5m.');
+  if (!Number.isSafeInteger(ms) || ms > 2 ** 31 - 1)
+    throw new InvalidArgumentError('Give a time, for instance 30s, 500ms or 5m.');
   return ms;
 }
 

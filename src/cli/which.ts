@@ -21,15 +21,28 @@ function isExecutable(path: string): boolean {
  * @throws {ForkheapError} ERR_FORKHEAP_PROGRAM_NOT_FOUND, ERR_FORKHEAP_PROGRAM_NOT_EXECUTABLE
  */
 export function which(program: string, path = process.env.PATH ?? ''): string {
-  const candidates = program.includes('/') ? [program] : path.split(delimiter).map((folder) => join(folder || '.', program));
+  const candidates = program.includes('/')
+    ? [program]
+    : path.split(delimiter).map((folder) => join(folder || '.', program));
   const files = candidates.filter((file) => isFile(file));
   const found = files.find((file) => isExecutable(file));
   if (found !== undefined) return found;
-  const [unusable = candidates.find((file) => program.includes('/') && statSync(file, { throwIfNoEntry: false }) !== undefined)] = files;
+  const [
+    unusable = candidates.find(
+      (file) => program.includes('/') && statSync(file, { throwIfNoEntry: false }) !== undefined,
+    ),
+  ] = files;
   if (unusable !== undefined) {
-    throw new ForkheapError('ERR_FORKHEAP_PROGRAM_NOT_EXECUTABLE', `${unusable} cannot be executed: give a program, for instance node ${unusable}`, {
-      path: unusable,
-    });
+    throw new ForkheapError(
+      'ERR_FORKHEAP_PROGRAM_NOT_EXECUTABLE',
+      `${unusable} cannot be executed: give a program, for instance node ${unusable}`,
+      {
+        path: unusable,
+      },
+    );
   }
-  throw new ForkheapError('ERR_FORKHEAP_PROGRAM_NOT_FOUND', `program ${program} not found: check its spelling and PATH`);
+  throw new ForkheapError(
+    'ERR_FORKHEAP_PROGRAM_NOT_FOUND',
+    `program ${program} not found: check its spelling and PATH`,
+  );
 }

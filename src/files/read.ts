@@ -3,8 +3,8 @@ import type { Manifest } from '../capture/manifest.js';
 import { ForkheapError } from '../errors.js';
 import { mergeProfiles } from '../profile/merge.js';
 import type { Profile, ProfiledProcess } from '../profile/model.js';
-import { DEFAULT_MAX_BYTES, HeapTextParser, parseHeapHeader, tooLarge } from '../profile/parse.js';
 import type { HeapHeader } from '../profile/parse.js';
+import { DEFAULT_MAX_BYTES, HeapTextParser, parseHeapHeader, tooLarge } from '../profile/parse.js';
 import type { ProcessFiles } from './find.js';
 import { readManifest, toMapping } from './manifest-file.js';
 
@@ -26,7 +26,8 @@ function open(path: string): number {
     return openSync(path, 'r');
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
-    const reason = code === 'ENOENT' ? 'there is no such file' : code === 'EACCES' ? 'it belongs to another user' : code;
+    const reason =
+      code === 'ENOENT' ? 'there is no such file' : code === 'EACCES' ? 'it belongs to another user' : code;
     const error = code === 'ENOENT' ? 'ERR_FORKHEAP_NO_FILES' : 'ERR_FORKHEAP_BAD_FILE';
     throw new ForkheapError(error, `${path}: cannot read this file, ${reason}.`, { path, cause });
   }
@@ -98,7 +99,8 @@ export function readHeader(path: string): HeapHeader {
   });
   const header = parseHeapHeader(text.split('\n').find((line) => !line.startsWith('%warn')) ?? '');
   if (header !== null) return header;
-  const reason = text === '' ? 'it is empty: the process ended before it wrote a heap profile' : 'it is not a heap profile';
+  const reason =
+    text === '' ? 'it is empty: the process ended before it wrote a heap profile' : 'it is not a heap profile';
   throw new ForkheapError('ERR_FORKHEAP_BAD_FILE', `${path}:1: cannot read this file, ${reason}.`, { path, line: 1 });
 }
 

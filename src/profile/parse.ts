@@ -1,6 +1,6 @@
-import { ForkheapError } from '../errors.js';
 import type { ProfileMode } from '../capture/manifest.js';
-import { type MapsLine, MappingIndex, parseMapsLine } from './maps.js';
+import { ForkheapError } from '../errors.js';
+import { MappingIndex, type MapsLine, parseMapsLine } from './maps.js';
 import type { Location, Mapping, Profile, ProfiledProcess, Sample, Values } from './model.js';
 import { addValues, zeroValues } from './model.js';
 import { parseCounts, parseSampleLine, type SampleLine } from './sample-line.js';
@@ -37,7 +37,8 @@ export interface HeapHeader {
 
 /** Reads a kind such as `heapprofile` or `heap_v2/524288`; null for one that is not a heap profile's. */
 function parseKind(kind: string): { mode: ProfileMode; interval: number } | null {
-  if (kind === 'heapprofile' || kind === 'growthz' || kind === 'growth' || kind === '') return { mode: 'exact', interval: 0 };
+  if (kind === 'heapprofile' || kind === 'growthz' || kind === 'growth' || kind === '')
+    return { mode: 'exact', interval: 0 };
   const match = /^(heapz_v2|heap_v2|heap|growthz|growth)\/(\d+)$/.exec(kind);
   if (match === null) return null;
   const [, name = '', number = ''] = match;
@@ -106,7 +107,9 @@ export class HeapTextParser {
     }
     if (text.length - start > MAX_LINE) {
       this.#lineNumber++;
-      throw this.#bad(this.#header === null ? 'it is not a heap profile' : 'a line is longer than any heap profile has');
+      throw this.#bad(
+        this.#header === null ? 'it is not a heap profile' : 'a line is longer than any heap profile has',
+      );
     }
     // A copy (a Buffer's slice is none): the caller may use the chunk's memory again.
     this.#rest = new Uint8Array(text.subarray(start));
@@ -231,7 +234,9 @@ export class HeapTextParser {
 
   /** Code lies in executable mappings with a name; the build ID is the manifest's where both speak of the same file. */
   #mappings(): Mapping[] {
-    const known = new Map((this.#options.mappings ?? []).map((mapping) => [`${mapping.start} ${mapping.file}`, mapping]));
+    const known = new Map(
+      (this.#options.mappings ?? []).map((mapping) => [`${mapping.start} ${mapping.file}`, mapping]),
+    );
     return this.#maps
       .filter((line) => line.executable && line.file !== '' && !line.file.startsWith('[anon'))
       .map(({ start, limit, offset, file }) => {

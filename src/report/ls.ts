@@ -71,7 +71,16 @@ export function lsText(list: readonly ListedProcess[], text: TextOptions): strin
     const pid = `${'  '.repeat(depth)}${process.pid || '?'}`;
     const exit = exitText(process);
     const command = `${commandText(process)}${exit === '' ? '' : ` (${exit})`}`;
-    rows.push([pid, process.kind, modeText(process), '', '', '', (process.startTime ?? '').replace(/\.\d+/, ''), command]);
+    rows.push([
+      pid,
+      process.kind,
+      modeText(process),
+      '',
+      '',
+      '',
+      (process.startTime ?? '').replace(/\.\d+/, ''),
+      command,
+    ]);
     for (const { path, size, time, values } of dumps) {
       folder = folder === null || folder === posix.dirname(path) ? posix.dirname(path) : '';
       const bytes = [values.inuseSpace, values.allocSpace, size].map(formatBytes);
@@ -80,7 +89,8 @@ export function lsText(list: readonly ListedProcess[], text: TextOptions): strin
     if (dumps.length === 0) rows.push(['', '', '', '', '', '', '', '(no dump)']);
   }
   // In one folder the names are enough.
-  const short = folder === null || folder === '' ? rows : rows.map((row) => [...row.slice(0, 7), shorten(row[7] ?? '', folder)]);
+  const short =
+    folder === null || folder === '' ? rows : rows.map((row) => [...row.slice(0, 7), shorten(row[7] ?? '', folder)]);
   const note = folder === null || folder === '' ? '' : dim(`in ${folder}\n`, text);
   return renderTable(columns, short, text) + note;
 }

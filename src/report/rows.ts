@@ -1,6 +1,13 @@
 import { posix } from 'node:path';
-import { addValues, type Location, type Profile, type ProfiledProcess, type Sample } from '../profile/model.js';
-import { type Values, zeroValues } from '../profile/model.js';
+import {
+  addValues,
+  type Location,
+  type Profile,
+  type ProfiledProcess,
+  type Sample,
+  type Values,
+  zeroValues,
+} from '../profile/model.js';
 import { addressName, isAllocationWrapper, shortName } from '../symbolize/names.js';
 import { ownerOf, packageOfLocation } from './owner.js';
 
@@ -35,7 +42,12 @@ interface LocationEntries {
   callers: Entry[];
 }
 
-const NO_STACK: Location = { address: 0, mapping: null, offset: 0, frames: [{ function: '[no stack]', file: '', line: 0 }] };
+const NO_STACK: Location = {
+  address: 0,
+  mapping: null,
+  offset: 0,
+  frames: [{ function: '[no stack]', file: '', line: 0 }],
+};
 
 class Grouping {
   readonly #by: GroupBy;
@@ -47,7 +59,9 @@ class Grouping {
   }
 
   rows(): Row[] {
-    return [...this.#rows.values()].map(({ lastSample: _, ...row }) => row);
+    // Allocation wrappers have entries that nothing was counted in.
+    const counted = [...this.#rows.values()].filter((entry) => entry.lastSample !== null);
+    return counted.map(({ lastSample: _, ...row }) => row);
   }
 
   add(sample: Sample): void {
@@ -164,6 +178,8 @@ export function groupRows(profile: Profile, options: RowsOptions): Row[] {
     .rows()
     .sort(
       (a, b) =>
-        b[first][sort] - a[first][sort] || b[second][sort] - a[second][sort] || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0),
+        b[first][sort] - a[first][sort] ||
+        b[second][sort] - a[second][sort] ||
+        (a.name < b.name ? -1 : a.name > b.name ? 1 : 0),
     );
 }

@@ -8,10 +8,13 @@ export function runSummary(processes: readonly ListedProcess[], path: string, en
   const files = processes.reduce((sum, { dumps }) => sum + dumps.length, 0);
   const size = processes.reduce((sum, { dumps }) => sum + dumps.reduce((bytes, dump) => bytes + dump.size, 0), 0);
   const silent = processes.length - latest.length;
-  const plural = (count: number, one: string, many: string): string => `${formatCount(count)} ${count === 1 ? one : many}`;
+  const plural = (count: number, one: string, many: string): string =>
+    `${formatCount(count)} ${count === 1 ? one : many}`;
   return [
     `forkheap: ended with status ${ending.status}; ${plural(processes.length, 'process', 'processes')} profiled, ${formatBytes(inuse)} in use at their last dumps`,
-    ...(silent > 0 ? [`forkheap: ${plural(silent, 'process has', 'processes have')} left no dump: killed before the first one`] : []),
+    ...(silent > 0
+      ? [`forkheap: ${plural(silent, 'process has', 'processes have')} left no dump: killed before the first one`]
+      : []),
     `forkheap: ${plural(files, 'file', 'files')}, ${formatBytes(size)}, under ${path}`,
     `forkheap: now run: forkheap top ${/[^\w./@%+=:,-]/.test(path) ? `'${path.replaceAll("'", "'\\''")}'` : path}`,
     '',

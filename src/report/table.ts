@@ -16,17 +16,24 @@ export interface Column {
   flexible?: number;
 }
 
+// Whether there is a terminal was decided by the caller.
+const ALWAYS = { validateStream: false };
 const GAP = 2;
 const SMALLEST = 12;
 
+const SIDES = ['', '-mid', '-left', '-right'];
+const NO_LINES = Object.fromEntries(
+  ['top', 'bottom', 'left', 'mid', 'right'].flatMap((name) => SIDES.map((side) => [`${name}${side}`, ''])),
+);
+
 /** Bold, when colours are wanted. */
 export function bold(text: string, options: TextOptions): string {
-  return options.color ? styleText('bold', text) : text;
+  return options.color ? styleText('bold', text, ALWAYS) : text;
 }
 
 /** Dim, when colours are wanted. */
 export function dim(text: string, options: TextOptions): string {
-  return options.color ? styleText('dim', text) : text;
+  return options.color ? styleText('dim', text, ALWAYS) : text;
 }
 
 function columnWidths(columns: readonly Column[], cells: readonly string[][], width: number): number[] {
@@ -51,13 +58,8 @@ function columnWidths(columns: readonly Column[], cells: readonly string[][], wi
 export function renderTable(columns: readonly Column[], rows: readonly string[][], options: TextOptions): string {
   const cells = rows.map((row) => row.map(printable));
   const widths = columnWidths(columns, cells, options.width);
-  const border = Object.fromEntries(
-    ['top', 'top-mid', 'top-left', 'top-right', 'bottom', 'bottom-mid', 'bottom-left', 'bottom-right', 'left', 'left-mid']
-      .concat(['mid', 'mid-mid', 'right', 'right-mid', 'middle'])
-      .map((name) => [name, '']),
-  );
   const table = new Table({
-    chars: { ...border, middle: ' '.repeat(GAP) },
+    chars: { ...NO_LINES, middle: ' '.repeat(GAP) },
     colAligns: columns.map((column) => column.align ?? 'left'),
     colWidths: widths,
     style: { 'padding-left': 0, 'padding-right': 0, head: [], border: [], compact: true },

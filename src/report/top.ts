@@ -4,7 +4,7 @@ import type { SymbolizeResult } from '../symbolize/symbolize.js';
 import { commandText, modeText, type ProcessJson, processJson, processTree } from './processes.js';
 import { type GroupBy, groupRows, type Row } from './rows.js';
 import { bold, type Column, dim, renderTable, type TextOptions } from './table.js';
-import { formatBytes, formatCount, formatShare, printable } from './units.js';
+import { elide, formatBytes, formatCount, formatShare, printable } from './units.js';
 
 export interface TopOptions {
   by: GroupBy;
@@ -19,10 +19,12 @@ export interface TopOptions {
 /** A row in `--json`: part of the public interface. */
 export interface RowJson {
   name: string;
-  file: string;
-  line: number;
-  mapping: string;
-  package: string;
+  /** Source file; null when unknown. */
+  file: string | null;
+  line: number | null;
+  /** Path of the mapped file; null outside every mapping and for rows that lie in several. */
+  mapping: string | null;
+  package: string | null;
   /** Pids that allocated here. */
   pids: number[];
   self: Values;
@@ -43,7 +45,16 @@ const cut = <T>(list: T[], limit: number): T[] => (limit === 0 ? list : list.sli
 
 function rowJson({ name, file, line, mapping, package: owner, processes, self, cumulative }: Row): RowJson {
   const pids = processes.map((process) => process.pid);
-  return { name, file, line, mapping, package: owner, pids, self: roundValues(self), cumulative: roundValues(cumulative) };
+  return {
+    name,
+    file: file || null,
+    line: line || null,
+    mapping: mapping || null,
+    package: owner || null,
+    pids,
+    self: roundValues(self),
+    cumulative: roundValues(cumulative),
+  };
 }
 
 /** The table as data. */
@@ -129,7 +140,12 @@ function rowTable(profile: Profile, options: TopOptions, text: TextOptions, proc
   const columns: Column[] = [
     { title: VALUE_TITLES[sort], align: right },
     { title: '%', align: right },
-    ...(stacked ? [{ title: 'CUMULATIVE', align: right }, { title: '%', align: right }] : []),
+    ...(stacked
+      ? [
+          { title: 'CUMULATIVE', align: right },
+          { title: '%', align: right },
+        ]
+      : []),
     { title: besideTitle, align: right },
     ...(several ? [{ title: 'PROCS', align: right }] : []),
     { title: ROW_TITLES[by], flexible: 2 },
@@ -180,7 +196,7 @@ export function topText(profile: Profile, symbols: SymbolizeResult, options: Top
   if (options.perProcess) {
     for (const { process } of processTree(profile.processes)) {
       const title = `${process.pid || '?'} ${process.kind}  ${printable(commandText(process))}`;
-      parts.push(`${bold(title, text)}\n${rowTable(profile, options, text, process)}`);
+      parts.push(`${bold(elide(title, text.width), text)}\n${rowTable(profile, options, text, process)}`);
     }
   } else {
     parts.push(rowTable(profile, options, text));

@@ -80,8 +80,8 @@ export function runSymbolizer(requests: readonly ModuleRequest[]): Promise<Modul
     return Promise.reject(new ForkheapError('ERR_FORKHEAP_SYMBOLIZER', message, { path }));
   }
   return new Promise((resolve, reject) => {
-    // It must not be profiled, nor preloaded with anything.
-    const { LD_PRELOAD: _preload, HEAPPROFILE: _prefix, ...env } = process.env;
+    // It must not be profiled, nor preloaded with anything, and a look-up must not turn into a download.
+    const { LD_PRELOAD: _preload, HEAPPROFILE: _prefix, DEBUGINFOD_URLS: _urls, ...env } = process.env;
     const child = spawn(path, [], { env, stdio: ['pipe', 'pipe', 'pipe'] });
     const output: Buffer[] = [];
     let complaint = '';

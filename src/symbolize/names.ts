@@ -31,7 +31,10 @@ function nameStart(text: string): number {
 }
 
 function shorten(name: string): string {
-  let text = name.replace(/( \[clone [^\]]*\])+$/, '').replace(/(\.(isra|part|constprop|cold|lto_priv|llvm)(\.?\d+)*)+$/, '');
+  let text = name
+    .replace(/( \[clone [^\]]*\])+$/, '')
+    .replace(/@@?[\w.]+$/, '')
+    .replace(/(\.(isra|part|constprop|cold|lto_priv|llvm)(\.?\d+)*)+$/, '');
   text = text.replace(/( (const|volatile|&|&&|noexcept))+$/, '');
   if (text.endsWith(')')) {
     const open = openingOf(text, text.length - 1);

@@ -37,6 +37,8 @@ export interface Row {
   line: number | null;
   mapping: string | null;
   package: string | null;
+  /** The processes that the row is of. */
+  pids: number[];
   self: Values;
   cumulative: Values;
 }

@@ -8,7 +8,7 @@ const COLORS = { ok: 'green', warn: 'yellow', fail: 'red' } as const;
 
 function findingText({ name, level, message, advice }: Finding, color: boolean): string {
   const mark = level.padEnd(4);
-  const line = `${color ? styleText(COLORS[level], mark) : mark}  ${name}: ${message}\n`;
+  const line = `${color ? styleText(COLORS[level], mark, { validateStream: false }) : mark}  ${name}: ${message}\n`;
   return advice === '' ? line : `${line}      ${advice}\n`;
 }
 
@@ -21,7 +21,9 @@ function worst(findings: readonly Finding[]): Level {
 export function doctorCommand(): Command {
   return new Command('doctor')
     .summary('check that everything needed is here')
-    .description('Check that everything needed is here, and say what to do if not. Exit status 2 when something is missing.')
+    .description(
+      'Check that everything needed is here, and say what to do if not. Exit status 2 when something is missing.',
+    )
     .option('--json', 'print JSON')
     .addHelpText(
       'after',

@@ -47,10 +47,14 @@ function freshPrefix(program: string): string {
       const code = (cause as NodeJS.ErrnoException).code;
       if (code === 'EEXIST') continue;
       if (cause instanceof ForkheapError) throw cause;
-      throw new ForkheapError('ERR_FORKHEAP_PREFIX_NOT_WRITABLE', `cannot make the folder ${folder} here (${code}): give a --prefix in a folder that can be written`, {
-        path: folder,
-        cause,
-      });
+      throw new ForkheapError(
+        'ERR_FORKHEAP_PREFIX_NOT_WRITABLE',
+        `cannot make the folder ${folder} here (${code}): give a --prefix in a folder that can be written`,
+        {
+          path: folder,
+          cause,
+        },
+      );
     }
   }
 }
@@ -59,7 +63,10 @@ function freshPrefix(program: string): string {
 function olderFiles(prefix: string): string[] {
   if (prefix.includes('%')) return [];
   try {
-    return findProcesses([prefix]).flatMap((process) => [...process.dumps, ...(process.manifest === null ? [] : [process.manifest])]);
+    return findProcesses([prefix]).flatMap((process) => [
+      ...process.dumps,
+      ...(process.manifest === null ? [] : [process.manifest]),
+    ]);
   } catch (error) {
     if (error instanceof ForkheapError && error.code === 'ERR_FORKHEAP_NO_FILES') return [];
     throw error;
@@ -121,12 +128,29 @@ export function runCommand(): Command {
     .argument('[args...]', 'its arguments')
     .option('--prefix <path>', 'files are <path>_<pid>.NNNN.heap; %p pid, %h host, %e program (default: a new folder)')
     .option('--force', 'delete the files that an earlier run left under the same prefix')
-    .addOption(new Option('--mode <mode>', 'count every allocation, or one per interval').choices(['exact', 'sampled']).default('exact'))
+    .addOption(
+      new Option('--mode <mode>', 'count every allocation, or one per interval')
+        .choices(['exact', 'sampled'])
+        .default('exact'),
+    )
     .option('--sample-interval <bytes>', 'mean bytes between samples (default: 512KiB)', parseBytes)
-    .addOption(new Option('--children <which>', 'profile the processes that the program starts').choices(['all', 'none']).default('all'))
-    .option('--include <pattern>', 'only processes with an argument like this, for instance "worker*.js" (repeatable)', list, [])
+    .addOption(
+      new Option('--children <which>', 'profile the processes that the program starts')
+        .choices(['all', 'none'])
+        .default('all'),
+    )
+    .option(
+      '--include <pattern>',
+      'only processes with an argument like this, for instance "worker*.js" (repeatable)',
+      list,
+      [],
+    )
     .option('--exclude <pattern>', 'no processes with an argument like this (repeatable)', list, [])
-    .addOption(new Option('--dump-every <time>', 'dump at least so often, so that a kill loses little; 0: never').argParser(parseDuration).default(30_000, '30s'))
+    .addOption(
+      new Option('--dump-every <time>', 'dump at least so often, so that a kill loses little; 0: never')
+        .argParser(parseDuration)
+        .default(30_000, '30s'),
+    )
     .option('--dump-allocated <bytes>', 'dump whenever so much more was allocated', parseBytes)
     .option('--dump-inuse <bytes>', 'dump whenever the bytes in use have grown by so much', parseBytes)
     .option('--dump-signal <signal>', 'dump at this signal, for instance SIGUSR2', parseSignal)

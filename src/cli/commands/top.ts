@@ -44,7 +44,9 @@ export function topCommand(): Command {
     )
     .argument('<path...>', 'folders, files, or the prefix that forkheap run printed')
     .addOption(new Option('--by <what>', 'what a row is').choices(GROUPS).default('function'))
-    .addOption(new Option('--sort <value>', 'value to show and sort by').choices(Object.keys(SORTS)).default('inuse-space'))
+    .addOption(
+      new Option('--sort <value>', 'value to show and sort by').choices(Object.keys(SORTS)).default('inuse-space'),
+    )
     .option('--cumulative', 'sort by what a function and all it calls allocated')
     .option('--limit <n>', `rows of a table, 0 for all (default: ${DEFAULT_ROWS}; with --json all)`, parseCount)
     .option('--pid <pid>', 'only this process (repeatable)', parsePid)
