@@ -19,6 +19,7 @@
       "product_extension": "so",
       "sources": [
         "native/core/cfi.cc",
+        "native/core/code_map.cc",
         "native/core/files.cc",
         "native/core/gate.cc",
         "native/core/gperftools.cc",
@@ -29,6 +30,7 @@
         "native/core/session.cc",
         "native/core/unwinder.cc",
         "native/core/watcher.cc",
+        "native/preload/children.cc",
         "native/preload/endings.cc",
         "native/preload/init.cc",
         "native/preload/interpose.cc"

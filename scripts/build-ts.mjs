@@ -26,7 +26,7 @@ writeFileSync(
     extends: join(root, 'tsconfig.json'),
     compilerOptions: { rootDir: 'src', outDir: join(lib, 'cjs') },
     include: ['src'],
-    exclude: ['src/cli', 'src/root.mts'],
+    exclude: ['src/cli', 'src/root.mts', 'src/register.cts'],
   }),
 );
 run('-p', staging);

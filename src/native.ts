@@ -46,6 +46,10 @@ export interface NativeBinding {
   text(): string | NativeStatus;
   setSampleInterval(bytes: number): NativeStatus;
   state(): NativeState;
+  /** Names this thread's JavaScript functions in stacks from now on; false when that cannot be done. */
+  watchJavaScript(): boolean;
+  /** `NAME=VALUE` entries that children with an environment of their own get too; none: children are left alone. */
+  followChildren(entries: readonly string[]): void;
   tcmallocVersion(): string;
 }
 

@@ -6,6 +6,7 @@
 #include <napi.h>
 
 #include <string>
+#include <vector>
 
 #include "../preload/interface.h"
 
@@ -107,6 +108,21 @@ Napi::Value State(const Napi::CallbackInfo& info) {
   return result;
 }
 
+Napi::Value WatchJavaScript(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), Preload() != nullptr && Preload()->watch_javascript() != 0);
+}
+
+void FollowChildren(const Napi::CallbackInfo& info) {
+  if (Preload() == nullptr) return;
+  const Napi::Array from = info[0].As<Napi::Array>();
+  std::vector<std::string> entries;
+  for (uint32_t i = 0; i < from.Length(); ++i) entries.push_back(from.Get(i).As<Napi::String>().Utf8Value());
+  std::vector<const char*> pointers;
+  pointers.reserve(entries.size());
+  for (const std::string& entry : entries) pointers.push_back(entry.c_str());
+  Preload()->follow_children(pointers.data(), pointers.size());
+}
+
 Napi::Value TcmallocVersion(const Napi::CallbackInfo& info) {
   return Napi::String::New(info.Env(), tc_version(nullptr, nullptr, nullptr));
 }
@@ -124,6 +140,8 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("text", Napi::Function::New<Text>(env, "text"));
   exports.Set("setSampleInterval", Napi::Function::New<SetSampleInterval>(env, "setSampleInterval"));
   exports.Set("state", Napi::Function::New<State>(env, "state"));
+  exports.Set("watchJavaScript", Napi::Function::New<WatchJavaScript>(env, "watchJavaScript"));
+  exports.Set("followChildren", Napi::Function::New<FollowChildren>(env, "followChildren"));
   exports.Set("tcmallocVersion", Napi::Function::New<TcmallocVersion>(env, "tcmallocVersion"));
   return exports;
 }

@@ -1,6 +1,7 @@
 #include "gate.h"
 
 #include <linux/futex.h>
+#include <pthread.h>
 #include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -26,6 +27,22 @@ int64_t NowMs() {
 }
 
 int32_t ThreadId() { return static_cast<int32_t>(syscall(SYS_gettid)); }
+
+// Not nanosleep(): a thread that is cancelled in the middle of fork() would leave the gate closed for ever.
+void Sleep(long nanoseconds) {
+  const timespec pause{0, nanoseconds};
+  syscall(SYS_nanosleep, &pause, nullptr);
+}
+
+sigset_t BlockSignals() {
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  return before;
+}
+
+void RestoreSignals(const sigset_t& before) { pthread_sigmask(SIG_SETMASK, &before, nullptr); }
 
 }  // namespace
 
@@ -54,7 +71,13 @@ uint32_t Gate::ClaimSlot() {
 uint32_t Gate::MySlot() {
   if (t_state.slot == 0) {
     const int saved_errno = errno;
-    t_state.slot = ClaimSlot() + 1;
+    for (;;) {
+      const uint32_t slot = ClaimSlot();
+      t_state.slot = slot + 1;
+      // A fork() in a signal handler, before the line above: the child's slots are nobody's, and its thread has another
+      // id.
+      if (slot == kShared || slots_[slot].owner.load() == ThreadId()) break;
+    }
     errno = saved_errno;
   }
   return t_state.slot - 1;
@@ -63,7 +86,11 @@ uint32_t Gate::MySlot() {
 // Runs inside malloc.
 void Gate::SetInside(uint32_t slot, bool inside) {
   if (slot == kShared) {
+    // A signal handler must find both or neither: it may fork, and then this thread does not count.
+    const sigset_t before = BlockSignals();
     slots_[slot].inside.fetch_add(inside ? 1 : -1, std::memory_order_seq_cst);
+    t_state.in_shared_slot = inside;
+    RestoreSignals(before);
   } else {
     slots_[slot].inside.store(inside ? 1 : 0, inside ? std::memory_order_seq_cst : std::memory_order_release);
   }
@@ -99,7 +126,7 @@ int64_t Gate::InsideOthers() const {
   const uint32_t mine = t_state.slot == 0 ? kShared : t_state.slot - 1;
   const uint32_t used = used_slots_.load(std::memory_order_seq_cst);
   int64_t inside = slots_[kShared].inside.load(std::memory_order_seq_cst);
-  if (mine == kShared && t_state.slot != 0 && t_state.depth > 0) --inside;
+  if (t_state.in_shared_slot) --inside;
   for (uint32_t i = 0; i < used; ++i) {
     if (i != mine) inside += slots_[i].inside.load(std::memory_order_seq_cst);
   }
@@ -119,6 +146,8 @@ void Gate::ForgetEndedThreads() {
 }
 
 bool Gate::Close(int64_t timeout_ms) {
+  // A signal handler that forks while the gate is half closed would take it for closed.
+  const sigset_t signals = BlockSignals();
   if (t_state.closings++ > 0) return true;
   const int32_t self = ThreadId();
   int32_t nobody = 0;
@@ -127,6 +156,7 @@ bool Gate::Close(int64_t timeout_ms) {
     WaitUntilOpen();
     sched_yield();
   }
+  signals_ = signals;
   closed_.store(1, std::memory_order_seq_cst);
   // A hooked call is over within microseconds, so look often first; a dump in another thread takes milliseconds.
   const int64_t deadline = NowMs() + timeout_ms;
@@ -137,17 +167,22 @@ bool Gate::Close(int64_t timeout_ms) {
     }
     if (turn % 50 == 0) ForgetEndedThreads();
     if (NowMs() >= deadline) return false;
-    const timespec pause{0, turn < 1000 ? 20'000 : 200'000};
-    nanosleep(&pause, nullptr);
+    Sleep(turn < 1000 ? 20'000 : 200'000);
   }
   return true;
 }
 
-void Gate::Open() {
-  if (--t_state.closings > 0) return;
-  closer_.store(0, std::memory_order_seq_cst);
+void Gate::OpenForAll() {
+  const sigset_t signals = signals_;
+  // First the gate, then the right to close it: the other way round, the next closer's gate would be opened.
   closed_.store(0, std::memory_order_seq_cst);
+  closer_.store(0, std::memory_order_seq_cst);
   syscall(SYS_futex, reinterpret_cast<uint32_t*>(&closed_), FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
+  RestoreSignals(signals);
+}
+
+void Gate::Open() {
+  if (--t_state.closings == 0) OpenForAll();
 }
 
 void Gate::ResetInChild() {
@@ -159,10 +194,10 @@ void Gate::ResetInChild() {
     slots_[i].owner.store(0, std::memory_order_relaxed);
   }
   if (mine != kShared) slots_[mine].owner.store(ThreadId(), std::memory_order_relaxed);
-  slots_[kShared].inside.store(mine == kShared && t_state.slot != 0 && t_state.depth > 0 ? 1 : 0);
-  t_state.closings = 0;
-  closer_.store(0, std::memory_order_seq_cst);
-  closed_.store(0, std::memory_order_seq_cst);
+  slots_[kShared].inside.store(t_state.in_shared_slot ? 1 : 0);
+  closer_.store(ThreadId(), std::memory_order_seq_cst);
+  // The child of a fork() inside a fork handler goes on with the outer fork(), whose handlers open the gate.
+  Open();
 }
 
 }  // namespace forkheap

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <atomic>
+#include <csignal>
 #include <cstdint>
 
 namespace forkheap {
@@ -26,12 +27,13 @@ class Gate {
 
   // Runs in the prepare handler. Returns true when nobody else is inside. Returns false after `timeout_ms`: a thread
   // that never came back (a signal handler that jumped out of malloc) must not stop the host's fork() for ever.
+  // Signals stay blocked in this thread until the gate is open again. Closings of one thread nest.
   bool Close(int64_t timeout_ms);
 
   // Runs in the parent handler, in the thread that closed the gate.
   void Open();
 
-  // Runs in the child handler: the calling thread is the only one left.
+  // Runs in the child handler: the calling thread is the only one left. Opens what its Close() has closed.
   void ResetInChild();
 
   // Threads inside now, without the calling one.
@@ -52,11 +54,13 @@ class Gate {
   void SetInside(uint32_t slot, bool inside);
   void WaitUntilOpen();
   void ForgetEndedThreads();
+  void OpenForAll();
 
   Slot slots_[kSlots + 1];
   std::atomic<uint32_t> used_slots_{0};  // slots below this index have had an owner
   std::atomic<uint32_t> closed_{0};      // futex: 1 while closed
   std::atomic<int32_t> closer_{0};       // thread id of the thread that closed it
+  sigset_t signals_{};                   // the closer's signal mask before
 };
 
 // Holds the gate for a scope.

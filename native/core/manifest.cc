@@ -8,6 +8,7 @@
 #include <cinttypes>
 #include <cstring>
 
+#include "code_map.h"
 #include "gperftools.h"
 
 #ifndef FORKHEAP_VERSION
@@ -197,6 +198,15 @@ void FormatManifest(const ManifestFacts& facts, const Files& files, std::string_
   });
   out->Append("],\n");
   AppendMappings(dump, out);
+  out->Append("  \"code\": [");
+  first = true;
+  g_code_map.ForEachUsed([&](uint32_t id, std::string_view name) {
+    out->Format("%s\n    { \"address\": \"0x%" PRIx64 "\", \"name\": ", first ? "" : ",", CodeMap::AddressOf(id));
+    AppendString(out, name);
+    out->Append(" }");
+    first = false;
+  });
+  out->Append(first ? "],\n" : "\n  ],\n");
   if (!facts.ended) {
     out->Append("  \"exit\": null\n}\n");
   } else if (facts.exit_code >= 0) {

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "code_map.h"
 #include "gperftools.h"
 #include "log.h"
 #include "manifest.h"
@@ -68,6 +69,8 @@ class ErrnoGuard {
 
 }  // namespace
 
+const char* ParentVariable() { return g_parent_variable; }
+
 bool Session::TryLock() {
   int32_t nobody = 0;
   return lock_.compare_exchange_strong(nobody, static_cast<int32_t>(syscall(SYS_gettid)));
@@ -90,6 +93,8 @@ void Session::SetProcess(Kind kind, int32_t parent_pid, bool follow_children) {
   start_time_ = Now();
   follow_children_ = follow_children;
 }
+
+void Session::SetFollowChildren(bool follow) { follow_children_ = follow; }
 
 void Session::SetNodeVersion(const char* version) { snprintf(node_version_, sizeof(node_version_), "%s", version); }
 
@@ -310,6 +315,7 @@ void Session::AfterForkInParent() {
 
 void Session::AfterForkInChild() {
   g_gate.ResetInChild();
+  g_code_map.ResetInChild();
   lock_.store(0);
   ForgetWatcher();
   const State now = state();

@@ -25,6 +25,8 @@ class Session {
 
   // Once, when the library is loaded: who this process is.
   void SetProcess(Kind kind, int32_t parent_pid, bool follow_children);
+  // Whether forked children are profiled.
+  void SetFollowChildren(bool follow);
   // What the runtime says of itself: for the manifest.
   void SetNodeVersion(const char* version);
 
@@ -117,6 +119,9 @@ class Session {
 };
 
 extern Session g_session;
+
+// "FORKHEAP_PARENT=…" as the children of this process are to have it.
+const char* ParentVariable();
 
 // Set while this thread takes a profile's text: the interposed FillOrderedProfile then writes there.
 extern thread_local TextBuffer* t_capture __attribute__((tls_model("initial-exec")));

@@ -11,6 +11,8 @@ struct ThreadState {
   int32_t depth;
   // The gate's slot of this thread, plus 1; 0 before the first use.
   uint32_t slot;
+  // This thread is one of those that the gate's shared slot counts.
+  bool in_shared_slot;
   // Times this thread has closed the gate (fork() inside a fork handler nests).
   uint8_t closings;
   // Bytes allocated since the last look at the dump intervals.

@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "cfi.h"
+#include "code_map.h"
 #include "thread_state.h"
 
 namespace forkheap {
@@ -187,13 +188,34 @@ int Unwinder::WalkFrom(Registers at, void** frames, int max_frames, bool leading
   StartStack(at.sp);
   int count = 0;
   g_walked.fetch_add(1, std::memory_order_relaxed);
+  bool internal = false;  // the frame before was one of Node's own library
   for (;;) {
-    if (!leading || !Hidden(at.pc)) {
+    UnwindRule rule;
+    rule.kind = UnwindRule::kFramePointer;
+    const CodeMap::Found code = g_code_map.Find(at.pc - 1);
+    uint64_t recorded = at.pc;
+    bool keep = true;
+    if (code.id != 0) {
+      // Of a row of Node's own functions one is enough: the 32 frames are for the program's.
+      keep = code.role == CodeMap::Role::kFunction || (code.role == CodeMap::Role::kInternal && !internal);
+      internal = code.role == CodeMap::Role::kInternal;
+      recorded = CodeMap::AddressOf(code.id);
+    } else if (g_code_map.IsBuiltin(at.pc - 1)) {
+      keep = false;
+    } else if (g_code_map.IsEngineCode(at.pc - 1)) {
+      keep = false;
+      internal = true;
+    } else {
+      internal = false;
+      rule = CachedRule(at.pc - 1);
+    }
+    if (keep && (!leading || !Hidden(at.pc))) {
       leading = false;
-      frames[count++] = reinterpret_cast<void*>(at.pc);
+      frames[count++] = reinterpret_cast<void*>(recorded);
+      if (code.id != 0) g_code_map.MarkUsed(code.id);
       if (count >= max_frames) return count;
     }
-    switch (StepOut(CachedRule(at.pc - 1), &at)) {
+    switch (StepOut(rule, &at)) {
       case Step::kStepped:
         break;
       case Step::kEnd:

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "../core/code_map.h"
 #include "../core/gperftools.h"
 #include "../core/log.h"
 #include "../core/options.h"
@@ -16,6 +17,8 @@
 #include "../core/watcher.h"
 #include "interface.h"
 #include "interpose.h"
+
+extern "C" void* __libc_stack_end;  // NOLINT(bugprone-reserved-identifier): ld.so's name
 
 using forkheap::g_gperftools;
 using forkheap::g_session;
@@ -101,7 +104,33 @@ const forkheap_interface kInterface = {
       snprintf(out->base, sizeof(out->base), "%s", g_session.files().base());
     },
     [](const char* version) { g_session.SetNodeVersion(version); },
+    [] { return forkheap::WatchJavaScript() ? 1 : 0; },
+    [](const char* const* entries, size_t count) {
+      g_session.SetFollowChildren(count > 0);
+      forkheap::SetChildEnvironment(entries, count);
+    },
 };
+
+// tcmalloc sets these two for libstdc++'s old allocators, and children would inherit them. Entries that were there from the
+// start lie above the stack.
+void ForgetVariablesOfTcmalloc() {
+  for (const char* name : {"GLIBCPP_FORCE_NEW", "GLIBCXX_FORCE_NEW"}) {
+    const char* value = getenv(name);  // NOLINT(concurrency-mt-unsafe): before main()
+    if (value != nullptr && value < static_cast<const char*>(__libc_stack_end)) {
+      unsetenv(name);  // NOLINT(concurrency-mt-unsafe)
+    }
+  }
+}
+
+// What made this process a profiled one makes its children so.
+void InheritVariables() {
+  const char* entries[64];
+  size_t count = 0;
+  for (char** entry = environ; *entry != nullptr && count < 64; ++entry) {
+    if (strncmp(*entry, "FORKHEAP_", 9) == 0 && strncmp(*entry, "FORKHEAP_PARENT=", 16) != 0) entries[count++] = *entry;
+  }
+  forkheap::SetChildEnvironment(entries, count);
+}
 
 // Runs before main(), and after gperftools' constructors.
 __attribute__((constructor)) void Init(int argc, char** argv) {
@@ -121,10 +150,12 @@ __attribute__((constructor)) void Init(int argc, char** argv) {
     }
     return;
   }
+  ForgetVariablesOfTcmalloc();
   // Later than tcmalloc's own registration: in the prepare step ours runs before its, in the child after.
   pthread_atfork([] { g_session.BeforeFork(); }, [] { g_session.AfterForkInParent(); },
                  [] { g_session.AfterForkInChild(); });
   on_exit(OnExit, nullptr);
+  if (environment.configured && environment.follow_children) InheritVariables();
   if (!environment.configured || !environment.autostart) return;
   const forkheap::Wanted wanted = forkheap::CommandIsWanted(argc, argv);
   if (wanted == forkheap::Wanted::kNo || (wanted == forkheap::Wanted::kIfNode && !IsNode())) return;

@@ -49,6 +49,10 @@ struct forkheap_interface {
   void (*set_sample_interval)(int64_t bytes, struct forkheap_status*);
   void (*state)(struct forkheap_state*);
   void (*set_node_version)(const char* version);
+  // Names the JavaScript functions of the calling thread's engine in stacks from now on. 0 when that cannot be done.
+  int32_t (*watch_javascript)(void);
+  // "NAME=VALUE" entries that children with an environment of their own get too; none: children are left alone.
+  void (*follow_children)(const char* const* entries, size_t count);
 };
 
 // Exported by forkheap_preload.so.

@@ -1,10 +1,10 @@
 import childProcess, { ChildProcess } from 'node:child_process';
 import { syncBuiltinESMExports } from 'node:module';
-import { type Environment, profileVariablesOf, withoutProfile, withProfile } from './environment.js';
+import { type Environment, withProfile } from './environment.js';
 import type { ChildFilter } from './options.js';
 
-/** What this process does about the environment of its children. */
-interface Following {
+/** What this thread does about its children. */
+interface Choice {
   /** The variables that make a child a profiled one. */
   variables: Environment;
   wants: ChildFilter;
@@ -18,7 +18,7 @@ interface SpawnRequest {
 
 const marker = Symbol.for('forkheap.children');
 // One per thread, shared between the two builds of this package.
-const holder = globalThis as { [marker]?: { following: Following } };
+const holder = globalThis as { [marker]?: { choice: Choice | undefined } };
 
 function toEnvironment(pairs: readonly string[]): Environment {
   const env: Environment = {};
@@ -35,13 +35,10 @@ function toPairs(env: Environment): string[] {
 
 /** The environment that a child with this command line gets in the place of `env`. */
 function childEnvironment(command: readonly string[], env: Environment): Environment {
-  const following = holder[marker]?.following;
-  if (following === undefined) return env;
-  if (!following.wants(command)) return withoutProfile(env);
-  // heapProfileEnv() has chosen for this child already, or the environment was inherited whole.
-  const own = profileVariablesOf(env);
-  if (own.FORKHEAP_PREFIX !== undefined || env.FORKHEAP_DISABLE === '1') return env;
-  return withProfile(env, following.variables);
+  const choice = holder[marker]?.choice;
+  // heapProfileEnv() has chosen for this child already.
+  if (choice === undefined || env.FORKHEAP_PREFIX !== undefined || !choice.wants(command)) return env;
+  return withProfile(env, choice.variables);
 }
 
 /** Children started without waiting: spawn, fork, exec, execFile and cluster all end in ChildProcess.prototype.spawn. */
@@ -50,7 +47,7 @@ function patchSpawn(): void {
   const original = prototype.spawn;
   prototype.spawn = function spawn(this: unknown, request: SpawnRequest): unknown {
     if (Array.isArray(request?.envPairs)) {
-      const command = request.args ?? [request.file];
+      const command = [request.file, ...(request.args ?? []).slice(1)];
       request.envPairs = toPairs(childEnvironment(command, toEnvironment(request.envPairs)));
     }
     return original.call(this, request);
@@ -69,24 +66,21 @@ function patchSync(name: 'spawnSync' | 'execFileSync' | 'execSync'): void {
     const at = args.findIndex((arg, i) => i > 0 && typeof arg === 'object' && arg !== null && !Array.isArray(arg));
     const options: Options = at < 0 ? {} : (args[at] as Options);
     const env = childEnvironment([args[0], ...list].map(String), { ...(options.env ?? process.env) });
-    const changed = { ...options, env };
-    const others = at < 0 ? args.filter((arg) => arg !== undefined && arg !== null) : args.filter((_, i) => i !== at);
-    return original.call(this, ...others, changed);
+    const others = args.filter((arg, i) => i !== at && arg !== undefined && arg !== null);
+    return original.call(this, ...others, { ...options, env });
   };
 }
 
-/**
- * From now on the children of this thread are followed as `children` says, also those that get an environment of their own.
- * Calling it again changes the rule.
- */
-export function followChildren(variables: Environment, children: 'all' | 'none' | ChildFilter): void {
-  const wants: ChildFilter = typeof children === 'function' ? children : () => children === 'all';
+/** From now on the children of this thread that `wants` chooses get `variables`; undefined: none. */
+export function chooseChildren(variables: Environment, wants: ChildFilter | undefined): void {
+  const choice = wants === undefined ? undefined : { variables, wants };
   const present = holder[marker];
   if (present !== undefined) {
-    present.following = { variables, wants };
+    present.choice = choice;
     return;
   }
-  holder[marker] = { following: { variables, wants } };
+  if (choice === undefined) return;
+  holder[marker] = { choice };
   patchSpawn();
   for (const name of ['spawnSync', 'execFileSync', 'execSync'] as const) patchSync(name);
   syncBuiltinESMExports();

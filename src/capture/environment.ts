@@ -1,6 +1,5 @@
-import type { NativeStartOptions } from '../native.js';
 import { findPreload, findTcmalloc, preloadablePath, registerScript, requireSupportedPlatform } from './libraries.js';
-import { type HeapProfileOptions, nativeOptions } from './options.js';
+import { type CheckedOptions, type HeapProfileOptions, nativeOptions } from './options.js';
 
 /** An environment as child_process takes it. */
 export type Environment = Record<string, string | undefined>;
@@ -20,6 +19,7 @@ const variables = [
   'FORKHEAP_SAMPLE_INTERVAL',
   'FORKHEAP_CHILDREN',
   'FORKHEAP_AUTOSTART',
+  'FORKHEAP_JAVASCRIPT',
   'FORKHEAP_DUMP_ALLOCATED',
   'FORKHEAP_DUMP_INUSE',
   'FORKHEAP_DUMP_EVERY_MS',
@@ -30,6 +30,8 @@ const variables = [
   'FORKHEAP_INCLUDE',
   'FORKHEAP_EXCLUDE',
   'FORKHEAP_PARENT',
+  'FORKHEAP_LD_PRELOAD',
+  'FORKHEAP_NODE_OPTIONS',
 ] as const;
 
 /** A NODE_OPTIONS word: quoted when it holds spaces or quotes, as Node's own parser wants it. */
@@ -41,15 +43,14 @@ function preloadList(): string {
   return `${preloadablePath(findPreload())}:${preloadablePath(findTcmalloc())}`;
 }
 
-function requireOption(): string {
-  return `--require=${quote(registerScript())}`;
+/** What Node is told. The second option gives each interpreted function an address of its own, by which it is known in stacks. */
+function nodeOptions(javascript: boolean): string {
+  return `--require=${quote(registerScript())}${javascript ? ' --interpreted-frames-native-stack' : ''}`;
 }
 
-/** `ours` in front of `theirs`, unless it stands there already. */
+/** `ours` in front of `theirs`. */
 function prepend(ours: string, theirs: string | undefined, separator: string): string {
-  if (theirs === undefined || theirs === '') return ours;
-  if (theirs === ours || theirs.startsWith(ours + separator)) return theirs;
-  return ours + separator + theirs;
+  return theirs === undefined || theirs === '' ? ours : ours + separator + theirs;
 }
 
 /** The reverse of {@link prepend}; undefined when nothing is left. */
@@ -59,7 +60,7 @@ function remove(ours: string, value: string | undefined, separator: string): str
 }
 
 /** What the environment of a profiled process has beside that of any other, from checked options. */
-export function profileVariables(options: NativeStartOptions, follow: boolean, autoStart: boolean): Environment {
+export function profileVariables(options: CheckedOptions, follow: boolean, autoStart: boolean): Environment {
   const number = (value: number): string | undefined => (value === 0 ? undefined : String(value));
   return {
     FORKHEAP_PREFIX: options.prefix,
@@ -67,6 +68,7 @@ export function profileVariables(options: NativeStartOptions, follow: boolean, a
     FORKHEAP_SAMPLE_INTERVAL: options.sampled ? String(options.sampleInterval) : undefined,
     FORKHEAP_CHILDREN: follow ? undefined : 'none',
     FORKHEAP_AUTOSTART: autoStart ? undefined : '0',
+    FORKHEAP_JAVASCRIPT: options.javascript ? undefined : '0',
     FORKHEAP_DUMP_ALLOCATED: number(options.dumpAllocated),
     FORKHEAP_DUMP_INUSE: number(options.dumpInuse),
     FORKHEAP_DUMP_EVERY_MS: number(options.dumpEveryMs),
@@ -85,8 +87,14 @@ export function withProfile(env: Environment, added: Environment): Environment {
     else result[name] = value;
   }
   delete result.HEAPPROFILE;
-  result.LD_PRELOAD = prepend(preloadList(), env.LD_PRELOAD, ':');
-  result.NODE_OPTIONS = prepend(requireOption(), env.NODE_OPTIONS, ' ');
+  // Our part of the two lists, by which the preload library completes the environment of children.
+  const preload = preloadList();
+  const options = nodeOptions(added.FORKHEAP_JAVASCRIPT !== '0');
+  const clean = withoutProfile(env);
+  result.FORKHEAP_LD_PRELOAD = preload;
+  result.FORKHEAP_NODE_OPTIONS = options;
+  result.LD_PRELOAD = prepend(preload, clean.LD_PRELOAD, ':');
+  result.NODE_OPTIONS = prepend(options, clean.NODE_OPTIONS, ' ');
   return result;
 }
 
@@ -95,22 +103,24 @@ export function withoutProfile(env: Environment): Environment {
   const result: Environment = { ...env };
   for (const name of variables) delete result[name];
   for (const [name, ours, separator] of [
-    ['LD_PRELOAD', preloadList(), ':'],
-    ['NODE_OPTIONS', requireOption(), ' '],
+    ['LD_PRELOAD', env.FORKHEAP_LD_PRELOAD, ':'],
+    ['NODE_OPTIONS', env.FORKHEAP_NODE_OPTIONS, ' '],
   ] as const) {
-    const rest = remove(ours, env[name], separator);
+    const rest = ours === undefined ? env[name] : remove(ours, env[name], separator);
     if (rest === undefined) delete result[name];
     else result[name] = rest;
   }
   return result;
 }
 
-/** The variables of `env` that make its processes profiled ones; empty when it has none. */
-export function profileVariablesOf(env: Environment): Environment {
-  const found: Environment = {};
-  if (env.FORKHEAP_PREFIX === undefined) return found;
-  for (const name of variables) if (env[name] !== undefined) found[name] = env[name];
-  return found;
+/** Takes forkheap's part out of this process's own environment, and so out of that of its children. */
+export function leaveEnvironment(): void {
+  const clean = withoutProfile(process.env);
+  for (const name of Object.keys(process.env)) {
+    const value = clean[name];
+    if (value === undefined) delete process.env[name];
+    else if (process.env[name] !== value) process.env[name] = value;
+  }
 }
 
 /**

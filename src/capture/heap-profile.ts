@@ -1,6 +1,6 @@
 import { check, native } from '../native.js';
-import { followChildren } from './children.js';
-import { profileVariables, withoutProfile, withProfile } from './environment.js';
+import { chooseChildren } from './children.js';
+import { type Environment, leaveEnvironment, profileVariables, withProfile } from './environment.js';
 import type { ProfileMode } from './manifest.js';
 import { type HeapProfileOptions, nativeOptions } from './options.js';
 
@@ -65,9 +65,10 @@ export class HeapProfile {
    */
   stop(): string {
     const { path } = check(native().stop());
-    followChildren({}, 'none');
-    const clean = withoutProfile(process.env);
-    if (clean.FORKHEAP_PREFIX === undefined) delete process.env.FORKHEAP_PREFIX;
+    chooseChildren({}, undefined);
+    native().followChildren([]);
+    // Children start as if forkheap were not there; this process can start again.
+    leaveEnvironment();
     return path;
   }
 
@@ -92,11 +93,21 @@ export function startHeapProfile(options: HeapProfileOptions = {}): HeapProfile 
   check(native().start(checked));
   const children = options.children ?? 'all';
   const variables = profileVariables(checked, children !== 'none', true);
+  const env = withProfile(process.env, variables);
+  leaveEnvironment();
   if (children === 'all') {
-    const env = withProfile(process.env, variables);
     for (const [name, value] of Object.entries(env)) if (value !== process.env[name]) process.env[name] = value;
-    delete process.env.FORKHEAP_AUTOSTART;
+    native().followChildren(entriesOf(env));
+  } else {
+    native().followChildren([]);
   }
-  followChildren(variables, children);
+  chooseChildren(variables, typeof children === 'function' ? children : undefined);
   return new HeapProfile();
+}
+
+/** forkheap's own variables, as `NAME=VALUE`. */
+function entriesOf(env: Environment): string[] {
+  return Object.entries(env).flatMap(([name, value]) =>
+    name.startsWith('FORKHEAP_') && name !== 'FORKHEAP_PARENT' ? [`${name}=${value}`] : [],
+  );
 }

@@ -83,7 +83,7 @@ export function findPreload(): string {
 
 /** The script that `--require` loads in each followed Node process. */
 export function registerScript(): string {
-  return join(packageRoot, 'lib', 'cjs', 'register.js');
+  return join(packageRoot, 'lib', 'register.cjs');
 }
 
 /**

@@ -21,6 +21,14 @@ export interface ManifestMapping {
   buildId: string;
 }
 
+/** A JavaScript function in a stack of this process. */
+export interface ManifestCode {
+  /** The made-up address that stands for it in the dumps, hexadecimal with 0x: see src/profile/code-address.ts. */
+  address: string;
+  /** As V8's code events have it, for instance `JS:~handleRequest /srv/app/server.js:3:23`. */
+  name: string;
+}
+
 export interface ManifestExit {
   /** Exit status, when the process ended by itself. */
   code: number | null;
@@ -56,5 +64,7 @@ export interface Manifest {
   dumps: string[];
   /** Executable mappings at the last dump. */
   mappings: ManifestMapping[];
+  /** JavaScript functions in the stacks of the dumps. */
+  code?: ManifestCode[];
   exit: ManifestExit | null;
 }

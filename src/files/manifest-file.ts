@@ -15,6 +15,7 @@ const isOneOf =
     allowed.includes(value as string);
 const isMapping: Check = (value) =>
   isObject(value) && ['start', 'limit', 'offset', 'file', 'buildId'].every((key) => isString(value[key]));
+const isCode: Check = (value) => isObject(value) && isString(value.address) && isString(value.name);
 
 const FIELDS: Record<keyof Manifest, Check> = {
   forkheap: isString,
@@ -35,6 +36,8 @@ const FIELDS: Record<keyof Manifest, Check> = {
   stacks: isNumber,
   truncatedStacks: isNumber,
   exit: (value) => value === null || isObject(value),
+  // What an older forkheap wrote has none.
+  code: (value) => value === undefined || (Array.isArray(value) && value.every(isCode)),
 };
 
 /** Parses a manifest's text; null when the JSON in it is no manifest of ours. */

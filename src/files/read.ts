@@ -2,13 +2,16 @@ import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import type { Manifest } from '../capture/manifest.js';
 import { ForkheapError } from '../errors.js';
 import { mergeProfiles } from '../profile/merge.js';
-import type { Profile, ProfiledProcess } from '../profile/model.js';
+import type { ProcessVersions, Profile, ProfiledProcess } from '../profile/model.js';
 import type { HeapHeader } from '../profile/parse.js';
 import { DEFAULT_MAX_BYTES, HeapTextParser, parseHeapHeader, tooLarge } from '../profile/parse.js';
+import { codeFrames } from '../symbolize/javascript.js';
 import type { ProcessFiles } from './find.js';
 import { readManifest, toMapping } from './manifest-file.js';
 
 const CHUNK = 1 << 20;
+// A few stacks end early in every process, in code without unwind tables.
+const TRUNCATED_SHARE = 0.001;
 
 export interface ReadOptions {
   /** Largest file accepted, in bytes; 1 GiB unless given. */
@@ -70,8 +73,22 @@ export function describeProcess({ files, manifest }: FoundProcess): Omit<Profile
     command: manifest?.argv.join(' ') ?? '',
     startTime: manifest?.startTime ?? null,
     exit: manifest?.exit ?? null,
+    versions: manifest === null ? null : versionsOf(manifest),
     dumps: files.dumps,
   };
+}
+
+function versionsOf({ forkheap, nodeVersion, gperftools }: Manifest): ProcessVersions {
+  return { forkheap, node: nodeVersion, gperftools };
+}
+
+/** What a report has to say about stacks that are not whole. */
+function truncation({ manifest }: FoundProcess): string[] {
+  if (manifest === null || manifest.stacks === 0) return [];
+  const { pid, stacks, truncatedStacks } = manifest;
+  if (truncatedStacks / stacks <= TRUNCATED_SHARE) return [];
+  const share = `${((100 * truncatedStacks) / stacks).toFixed(1)}%`;
+  return [`Process ${pid}: ${share} of its stacks end before their outermost frame (${truncatedStacks} of ${stacks}).`];
 }
 
 /**
@@ -82,12 +99,15 @@ export function describeProcess({ files, manifest }: FoundProcess): Omit<Profile
 export function readDump(path: string, process: FoundProcess, options: ReadOptions = {}): Profile {
   const maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
   const mappings = process.manifest?.mappings.map(toMapping) ?? [];
-  const parser = new HeapTextParser({ path, maxBytes, mappings, process: describeProcess(process) });
+  const code = codeFrames(process.manifest?.code ?? []);
+  const parser = new HeapTextParser({ path, maxBytes, mappings, code, process: describeProcess(process) });
   readChunks(path, maxBytes, (chunk) => {
     parser.push(chunk);
     return true;
   });
-  return parser.end();
+  const profile = parser.end();
+  const warnings = truncation(process);
+  return warnings.length === 0 ? profile : { ...profile, warnings: [...profile.warnings, ...warnings] };
 }
 
 /** Reads a dump's first line only. */

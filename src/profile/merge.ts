@@ -55,7 +55,11 @@ class Merger {
   #location(location: Location, profile: Profile): Location {
     let key: string;
     let mapping: Mapping | null = null;
-    if (location.mapping === null) {
+    if (location.mapping === null && location.frames.length > 0) {
+      key = location.frames
+        .map((frame) => `${frame.function}\0${frame.file}\0${frame.line}:${frame.column}`)
+        .join('\0');
+    } else if (location.mapping === null) {
       // Without a file an address means something in its own process only.
       key = `${profile.processes.map((process) => process.id).join('|')}\0${location.address}`;
     } else {
@@ -92,7 +96,7 @@ class Merger {
 
 /**
  * One profile of several. Locations are the same when they lie at the same offset of the same file (by build ID, or by path
- * where that is unknown); every sample keeps its process.
+ * where that is unknown), JavaScript functions when they have the same name and place; every sample keeps its process.
  *
  * @since 0.1.0
  */

@@ -35,16 +35,19 @@ export interface Mapping {
  * @since 0.1.0
  */
 export interface Frame {
-  /** Demangled, with parameters. */
+  /** Demangled, with parameters; of a JavaScript function its name. */
   readonly function: string;
   /** Source file; empty when unknown. */
   readonly file: string;
-  /** Line of `file`, from 1; 0 when unknown. */
+  /** Line of `file`, from 1; 0 when unknown. Of a JavaScript function the line where it begins. */
   readonly line: number;
+  /** Column of `line`, from 1, where known. */
+  readonly column?: number;
 }
 
 /**
- * An instruction address in a stack.
+ * An instruction address in a stack, or a JavaScript function in its place: that has no mapping, and its frame from the
+ * beginning.
  *
  * @since 0.1.0
  */
@@ -56,6 +59,20 @@ export interface Location {
   readonly offset: number;
   /** Innermost inlined call first; empty until symbolized, and when there is no name. */
   frames: readonly Frame[];
+}
+
+/**
+ * The software in a process.
+ *
+ * @since 0.1.0
+ */
+export interface ProcessVersions {
+  /** The forkheap that profiled it. */
+  readonly forkheap: string;
+  /** Empty in a process that is not Node. */
+  readonly node: string;
+  /** The file of gperftools. */
+  readonly gperftools: string;
 }
 
 /**
@@ -78,6 +95,8 @@ export interface ProfiledProcess {
   /** ISO 8601. */
   readonly startTime: string | null;
   readonly exit: ManifestExit | null;
+  /** What was running; null when unknown. */
+  readonly versions: ProcessVersions | null;
   /** Paths of its dumps, oldest first. */
   readonly dumps: readonly string[];
 }

@@ -1,7 +1,7 @@
 import type { ProfileMode } from '../capture/manifest.js';
 import { ForkheapError } from '../errors.js';
 import { MappingIndex, type MapsLine, parseMapsLine } from './maps.js';
-import type { Location, Mapping, Profile, ProfiledProcess, Sample, Values } from './model.js';
+import type { Frame, Location, Mapping, Profile, ProfiledProcess, Sample, Values } from './model.js';
 import { addValues, zeroValues } from './model.js';
 import { parseCounts, parseSampleLine, type SampleLine } from './sample-line.js';
 import { unsample } from './unsample.js';
@@ -14,6 +14,8 @@ export interface ParseOptions {
   maxBytes?: number;
   /** Where the samples come from. Mode and interval always come from the text itself. */
   process?: Partial<Omit<ProfiledProcess, 'mode' | 'sampleInterval'>>;
+  /** Frames of the JavaScript functions in it, by {@link Location.address}. */
+  code?: ReadonlyMap<number, Frame>;
   /** Build IDs of the files mapped, by file name and start address, for instance from a manifest. */
   mappings?: readonly Mapping[];
 }
@@ -200,12 +202,14 @@ export class HeapTextParser {
       command: known.command ?? '',
       startTime: known.startTime ?? null,
       exit: known.exit ?? null,
+      versions: known.versions ?? null,
       dumps: known.dumps ?? [],
       mode: header.mode,
       sampleInterval: header.sampleInterval,
     };
     const mappings = this.#mappings();
     const index = new MappingIndex(mappings);
+    const { code } = this.#options;
     const locations = new Map<number, Location>();
     const locate = (address: number): Location => {
       let location = locations.get(address);
@@ -213,7 +217,8 @@ export class HeapTextParser {
         // Every address is a return address, the leaf's too; the call is before it, maybe in the byte before the mapping ends.
         const mapping = index.find(address - 1);
         const offset = mapping === null ? 0 : address - 1 - mapping.start + mapping.offset;
-        location = { address, mapping, offset, frames: [] };
+        const frame = code?.get(address);
+        location = { address, mapping, offset, frames: frame === undefined ? [] : [frame] };
         locations.set(address, location);
       }
       return location;

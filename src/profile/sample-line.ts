@@ -3,6 +3,8 @@
  * expression for each would take ten times as long.
  */
 
+import { CODE_DIGITS, codeAddress } from './code-address.js';
+
 const SPACE = 0x20;
 
 /** What stands in a line: `inuse objects: bytes [alloc objects: bytes] @ address address ...`. */
@@ -60,7 +62,19 @@ class Cursor {
       value = value * 16 + digit;
       this.at++;
     }
-    return this.at === first || this.at - first > 16 ? Number.NaN : value;
+    if (this.at === first || this.at - first > 16) return Number.NaN;
+    return value >= 2 ** 53 && this.at - first === CODE_DIGITS ? this.#code(first, value) : value;
+  }
+
+  /** A number has no room for all digits of a made-up address: exact are its first four and its last twelve. */
+  #code(first: number, value: number): number {
+    if (Math.floor(value / 2 ** 48) !== 0x7ec0) return value;
+    let low = 0;
+    for (let i = first + 4; i < this.at; i++) {
+      const byte = this.bytes[i] as number;
+      low = low * 16 + (byte <= 0x39 ? byte - 0x30 : (byte | SPACE) - 0x57);
+    }
+    return codeAddress(low);
   }
 }
 

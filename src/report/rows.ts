@@ -8,8 +8,7 @@ import {
   type Values,
   zeroValues,
 } from '../profile/model.js';
-import { addressName, isAllocationWrapper, shortName } from '../symbolize/names.js';
-import { ownerOf, packageOfLocation } from './owner.js';
+import { resolveLocation, type ShownFrame, sampleOwner } from '../symbolize/resolve.js';
 
 /** What a row of the table stands for. */
 export type GroupBy = 'function' | 'line' | 'mapping' | 'package' | 'process';
@@ -86,18 +85,9 @@ class Grouping {
       self = stack.flatMap((location) => this.#entries(location).entries).at(-1) as Entry;
       this.#count(self, sample);
     }
-    if (this.#by === 'package') self = this.#nearestPackage(stack) ?? self;
+    if (this.#by === 'package') self = this.#packageRow(sampleOwner(sample));
     this.#count(self, sample);
     addValues(self.self, sample);
-  }
-
-  /** The package nearest to the allocation: node and libraries allocate on somebody's behalf. */
-  #nearestPackage(stack: readonly Location[]): Entry | undefined {
-    for (const location of stack) {
-      const name = packageOfLocation(location);
-      if (name !== null) return this.#packageRow(name);
-    }
-    return undefined;
   }
 
   #packageRow(name: string): Entry {
@@ -118,11 +108,10 @@ class Grouping {
     if (known === undefined) {
       const entries: Entry[] = [];
       const callers: Entry[] = [];
-      const count = Math.max(location.frames.length, 1);
-      for (let i = 0; i < count; i++) {
-        const entry = this.#entry(location, i);
+      for (const frame of resolveLocation(location)) {
+        const entry = this.#entry(frame);
         entries.push(entry);
-        if (!isAllocationWrapper(location, location.frames[i])) callers.push(entry);
+        if (!frame.wrapper) callers.push(entry);
       }
       known = { entries, callers };
       this.#known.set(location, known);
@@ -130,19 +119,16 @@ class Grouping {
     return known;
   }
 
-  #entry(location: Location, index: number): Entry {
-    const frame = location.frames[index];
-    const mapping = location.mapping?.file ?? '';
-    if (this.#by === 'package') return this.#packageRow(packageOfLocation(location) ?? ownerOf(location));
+  #entry({ name, file, line, mapping, owner }: ShownFrame): Entry {
+    if (this.#by === 'package') return this.#packageRow(owner);
     if (this.#by === 'mapping') {
-      const name = mapping === '' ? '[no mapping]' : posix.basename(mapping);
-      return this.#row(mapping, { name, file: '', line: 0, mapping, package: ownerOf(location) });
+      const script = file === '' ? '[no mapping]' : '[JavaScript]';
+      const title = mapping === '' ? script : posix.basename(mapping);
+      return this.#row(mapping || title, { name: title, file: '', line: 0, mapping, package: mapping ? owner : '' });
     }
-    const name = frame === undefined ? addressName(location) : shortName(frame.function);
-    const file = frame?.file ?? '';
-    const line = frame?.line ?? 0;
-    const key = this.#by === 'line' ? `${name}\0${mapping}\0${file}\0${line}` : `${name}\0${mapping}`;
-    return this.#row(key, { name, file, line, mapping, package: ownerOf(location) });
+    // A native function is known by its file's name, a JavaScript function by its place.
+    const place = this.#by === 'line' || mapping === '' ? `\0${file}\0${line}` : '';
+    return this.#row(`${name}\0${mapping}${place}`, { name, file, line, mapping, package: owner });
   }
 
   #row(key: string, what: Omit<Row, 'self' | 'cumulative' | 'processes'>): Entry {

@@ -117,7 +117,8 @@ const format = (name: keyof Values, value: number): string => (isSpace(name) ? f
 
 /** Where a row's code is: the package and file mapped, or its source line. */
 function place(row: Row, by: GroupBy): string {
-  if (by === 'line' && row.file !== '') return `${row.file}:${row.line}`;
+  const script = row.mapping === '' && row.line > 0;
+  if (row.file !== '' && (by === 'line' || script)) return `${row.file}:${row.line}`;
   if (by === 'mapping') return row.mapping;
   const file = posix.basename(row.mapping);
   if (file === '' || file === row.package) return file;

@@ -1,5 +1,5 @@
 import { posix } from 'node:path';
-import type { Frame, Location } from '../profile/model.js';
+import type { Location } from '../profile/model.js';
 
 const OPENING = '<({[';
 const CLOSING = '>)}]';
@@ -62,32 +62,4 @@ export function addressName(location: Location): string {
   const { mapping, offset, address } = location;
   if (mapping === null) return `0x${address.toString(16)} (no mapping)`;
   return `0x${offset.toString(16)} (${posix.basename(mapping.file)})`;
-}
-
-const WRAPPERS = [
-  /(^|::)operator new(\[\])?$/,
-  /^(__GI_)?(__libc_|__)?(malloc|calloc|realloc|reallocarray|memalign|valloc|pvalloc|strdup|strndup)$/,
-  /^(posix_memalign|aligned_alloc|tc_\w+|do_(malloc|memalign|realloc)\w*)$/,
-  /^(tcmalloc::|MallocHook(::|_)|\(anonymous namespace\)::do_(malloc|memalign)|fast_alloc|allocate_full_)/,
-  /^(std|__gnu_cxx)::(__1::|__ndk1::)?(__)?(new_|malloc_)?(allocator|allocator_traits|alloc_traits)<.*>::_?S?_?allocate(_at_least)?$/,
-  /^std::(__1::|__cxx11::)?_\w+<.*>::_M_(allocate\w*|get_node|get_Tp_allocator|create_storage)$/,
-  /^std::(string|__cxx11::basic_string<.*>)::(_M_create|_S_allocate|_Rep::_S_create)$/,
-  /^std::(__1::)?(__libcpp_allocate|__libcpp_operator_new|__allocate_guarded|__allocate_at_least)\b/,
-  /^(__rust_(alloc|alloc_zeroed|realloc)|__rdl_(alloc|alloc_zeroed|realloc)|alloc::alloc::.*)$/,
-];
-const WRAPPER_FILES = /^(libtcmalloc.*\.so.*|forkheap_preload\.so)$/;
-
-const wrapperNames = new Map<string, boolean>();
-
-/** Whether this frame only hands on its caller's wish for memory: then the caller is who allocates. */
-export function isAllocationWrapper(location: Location, frame: Frame | undefined): boolean {
-  if (location.mapping !== null && WRAPPER_FILES.test(posix.basename(location.mapping.file))) return true;
-  if (frame === undefined) return false;
-  const name = shortName(frame.function);
-  let known = wrapperNames.get(name);
-  if (known === undefined) {
-    known = WRAPPERS.some((pattern) => pattern.test(name));
-    wrapperNames.set(name, known);
-  }
-  return known;
 }

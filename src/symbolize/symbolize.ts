@@ -3,6 +3,7 @@ import { ForkheapError } from '../errors.js';
 import { mappingKey } from '../profile/merge.js';
 import type { Location, Profile } from '../profile/model.js';
 import { type ModuleRequest, runSymbolizer } from './client.js';
+import { SourceMaps } from './source-maps.js';
 
 /** Why locations of one file have no name. */
 export interface Unsymbolized {
@@ -69,13 +70,23 @@ function summarize(profile: Profile, reasons: ReadonlyMap<string, string>): Symb
   return { symbolized, unsymbolized, error: null };
 }
 
+/** JavaScript functions have their frames already; source maps tell where they were written. */
+function mapSources(locations: readonly Location[]): void {
+  const maps = new SourceMaps();
+  for (const location of locations) {
+    if (location.mapping === null) location.frames = location.frames.map((frame) => maps.original(frame));
+  }
+}
+
 /**
  * Gives each location of `profile` its frames, as far as the files it was mapped from are here and are the same builds.
+ * JavaScript functions get the place in their source, where a source map lies beside the script.
  *
  * @returns what was named and what was not. A missing symbolizer is no exception: see `error` (ERR_FORKHEAP_SYMBOLIZER).
  * @since 0.1.0
  */
 export async function symbolize(profile: Profile): Promise<SymbolizeResult> {
+  mapSources(profile.locations);
   const modules = collect(profile.locations);
   const reasons = new Map<string, string>();
   let error: ForkheapError | null = null;

@@ -1,5 +1,6 @@
 import t from 'tap';
-import { isAllocationWrapper, shortName } from '../../src/symbolize/names.js';
+import { shortName } from '../../src/symbolize/names.js';
+import { isAllocationWrapper } from '../../src/symbolize/wrappers.js';
 
 t.test('names without parameters, return types and suffixes', async (t) => {
   const names = {

@@ -26,6 +26,7 @@ interface RunFlags {
   dumpAllocated?: number;
   dumpInuse?: number;
   dumpSignal?: NodeJS.Signals;
+  javascript: boolean;
   keep?: boolean;
   maxDumps?: number;
   maxBytes?: number;
@@ -154,6 +155,7 @@ export function runCommand(): Command {
     .option('--dump-allocated <bytes>', 'dump whenever so much more was allocated', parseBytes)
     .option('--dump-inuse <bytes>', 'dump whenever the bytes in use have grown by so much', parseBytes)
     .option('--dump-signal <signal>', 'dump at this signal, for instance SIGUSR2', parseSignal)
+    .option('--no-javascript', 'do not name JavaScript functions in stacks (saves some start-up time and memory)')
     .option('--keep', 'keep each automatic dump, instead of replacing the one before')
     .option('--max-dumps <n>', 'dumps to keep per process (first and latest stay)', parseCount)
     .option('--max-bytes <bytes>', 'bytes of dumps to keep per process (first and latest stay)', parseBytes)
@@ -176,6 +178,7 @@ Examples:
         mode: flags.mode,
         children: flags.children,
         dumpEvery: flags.dumpEvery,
+        javascript: flags.javascript,
         rolling: flags.keep !== true,
         ...(flags.sampleInterval === undefined ? {} : { sampleInterval: flags.sampleInterval }),
         ...(flags.dumpAllocated === undefined ? {} : { dumpAllocated: flags.dumpAllocated }),

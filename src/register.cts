@@ -1,0 +1,18 @@
+// `--require forkheap/register`: the JavaScript half in each followed process, which starts before the program. It loads no
+// other module, so that a short-lived process costs little. The native half has started the profile by now, and sees to the
+// children.
+import type { NativeBinding } from './native.js';
+
+const { env } = process;
+if (env.FORKHEAP_PREFIX !== undefined) {
+  try {
+    const addon: { exports: Partial<NativeBinding> } = { exports: {} };
+    process.dlopen(addon, `${__dirname}/../build/Release/forkheap.node`);
+    if (env.FORKHEAP_JAVASCRIPT !== '0') addon.exports.watchJavaScript?.();
+    // The children's environment is to be as if forkheap were not there.
+    if (env.FORKHEAP_CHILDREN === 'none') require('./cjs/capture/environment.js').leaveEnvironment();
+  } catch (error) {
+    // The service matters more than its profile.
+    process.stderr.write(`forkheap[${process.pid}]: ${error instanceof Error ? error.message : String(error)}\n`);
+  }
+}
