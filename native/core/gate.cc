@@ -182,7 +182,7 @@ void Gate::OpenForAll() {
 }
 
 void Gate::Open() {
-  if (--t_state.closings == 0) OpenForAll();
+  if (t_state.closings > 0 && --t_state.closings == 0) OpenForAll();
 }
 
 void Gate::ResetInChild() {

@@ -16,6 +16,11 @@ namespace forkheap {
 
 class Session {
  public:
+  Session() {}
+  ~Session() {}  // NOLINT(modernize-use-equals-default): the union has none
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
   enum class State : uint32_t {
     kIdle,         // no profile
     kRunning,      // a profile of this process
@@ -106,7 +111,10 @@ class Session {
   int exit_signal_ = 0;
   Options options_;
   Files files_;
-  TextBuffer baseline_;  // what a forked child inherited in sampled mode
+  // What a forked child inherited in sampled mode. Never destroyed: the last dump is made after static destructors.
+  union {
+    TextBuffer baseline_{};
+  };
 
   // Automatic dumps.
   std::atomic<bool> intervals_{false};  // whether Checkpoint() has anything to look at

@@ -86,18 +86,25 @@ inline bool ReadWord(uintptr_t address, uintptr_t* value) {
   return true;
 }
 
-// Runs inside malloc.
-inline UnwindRule CachedRule(uintptr_t pc) {
+// Runs inside malloc. False when nothing is known of `pc` yet.
+inline bool CachedRule(uintptr_t pc, UnwindRule* rule) {
+  const CacheEntry& entry = g_cache[(pc ^ pc >> 15) % kCacheEntries];
   const uint64_t generation = g_generation.load(std::memory_order_relaxed) << 48;
-  CacheEntry& entry = g_cache[(pc ^ pc >> 15) % kCacheEntries];
   const uint64_t bits = entry.rule.load(std::memory_order_relaxed);
-  if ((entry.check.load(std::memory_order_relaxed) ^ bits ^ generation) == pc) return UnwindRule::Unpack(bits);
+  if ((entry.check.load(std::memory_order_relaxed) ^ bits ^ generation) != pc) return false;
+  *rule = UnwindRule::Unpack(bits);
+  return true;
+}
+
+// Runs inside malloc.
+UnwindRule LearnRule(uintptr_t pc) {
   const UnwindRule rule = FindUnwindRule(pc);
-  // JIT code is not kept: the engine reuses its addresses, and looking again is cheap.
+  // Code made at run time is not kept: its addresses are used again for other code.
   if (rule.kind != UnwindRule::kFramePointer) {
+    CacheEntry& entry = g_cache[(pc ^ pc >> 15) % kCacheEntries];
     const uint64_t packed = rule.Pack();
     entry.rule.store(packed, std::memory_order_relaxed);
-    entry.check.store(packed ^ generation ^ pc, std::memory_order_relaxed);
+    entry.check.store(packed ^ (g_generation.load(std::memory_order_relaxed) << 48) ^ pc, std::memory_order_relaxed);
   }
   return rule;
 }
@@ -191,23 +198,23 @@ int Unwinder::WalkFrom(Registers at, void** frames, int max_frames, bool leading
   bool internal = false;  // the frame before was one of Node's own library
   for (;;) {
     UnwindRule rule;
-    rule.kind = UnwindRule::kFramePointer;
-    const CodeMap::Found code = g_code_map.Find(at.pc - 1);
+    CodeMap::Found code;
     uint64_t recorded = at.pc;
     bool keep = true;
-    if (code.id != 0) {
+    if (CachedRule(at.pc - 1, &rule)) {
+      internal = false;
+    } else if (code = g_code_map.Find(at.pc - 1); code.id != 0) {
+      rule.kind = UnwindRule::kFramePointer;
       // Of a row of Node's own functions one is enough: the 32 frames are for the program's.
       keep = code.role == CodeMap::Role::kFunction || (code.role == CodeMap::Role::kInternal && !internal);
       internal = code.role == CodeMap::Role::kInternal;
       recorded = CodeMap::AddressOf(code.id);
-    } else if (g_code_map.IsBuiltin(at.pc - 1)) {
+    } else if (g_code_map.IsBuiltin(at.pc - 1) || g_code_map.IsEngineCode(at.pc - 1)) {
+      rule.kind = UnwindRule::kFramePointer;
       keep = false;
-    } else if (g_code_map.IsEngineCode(at.pc - 1)) {
-      keep = false;
-      internal = true;
     } else {
       internal = false;
-      rule = CachedRule(at.pc - 1);
+      rule = LearnRule(at.pc - 1);
     }
     if (keep && (!leading || !Hidden(at.pc))) {
       leading = false;

@@ -5,6 +5,7 @@ import { mergeProfiles } from '../profile/merge.js';
 import type { ProcessVersions, Profile, ProfiledProcess } from '../profile/model.js';
 import type { HeapHeader } from '../profile/parse.js';
 import { DEFAULT_MAX_BYTES, HeapTextParser, parseHeapHeader, tooLarge } from '../profile/parse.js';
+import { parsePprof } from '../profile/pprof.js';
 import { codeFrames } from '../symbolize/javascript.js';
 import type { ProcessFiles } from './find.js';
 import { readManifest, toMapping } from './manifest-file.js';
@@ -124,15 +125,54 @@ export function readHeader(path: string): HeapHeader {
   throw new ForkheapError('ERR_FORKHEAP_BAD_FILE', `${path}:1: cannot read this file, ${reason}.`, { path, line: 1 });
 }
 
-/** Reads the newest dump of each process and merges them. Processes without a dump are in the profile too. */
-export function readLatest(processes: readonly FoundProcess[], options: ReadOptions = {}): Profile {
+/** Which dump of each process: the oldest, the newest, or the one of this number in its name. */
+export type DumpChoice = 'first' | 'latest' | number;
+
+function chooseDump(dumps: readonly string[], choice: DumpChoice): string | undefined {
+  if (choice === 'first') return dumps[0];
+  if (choice === 'latest') return dumps.at(-1);
+  return dumps.find((path) => Number(/\.(\d+)\.heap$/.exec(path)?.[1] ?? 0) === choice);
+}
+
+function withoutDump(process: FoundProcess, choice: DumpChoice): Profile {
+  const { mode = 'exact', sampleInterval = 0, pid = process.files.pid } = process.manifest ?? {};
+  const description: ProfiledProcess = { ...describeProcess(process), mode, sampleInterval };
+  const warning =
+    process.files.dumps.length === 0
+      ? `Process ${pid} wrote no dump: it is still running, or was killed before its end.`
+      : `Process ${pid} has no dump ${choice}.`;
+  return { processes: [description], mappings: [], locations: [], samples: [], warnings: [warning] };
+}
+
+/** Reads one dump of each process and merges them. Processes without that dump are in the profile too. */
+export function readDumps(
+  processes: readonly FoundProcess[],
+  choice: DumpChoice = 'latest',
+  options: ReadOptions = {},
+): Profile {
   const profiles = processes.map((process): Profile => {
-    const latest = process.files.dumps.at(-1);
-    if (latest !== undefined) return readDump(latest, process, options);
-    const { mode = 'exact', sampleInterval = 0, pid = 0 } = process.manifest ?? {};
-    const description: ProfiledProcess = { ...describeProcess(process), mode, sampleInterval };
-    const warnings = [`Process ${pid} wrote no dump: it is still running, or was killed before its end.`];
-    return { processes: [description], mappings: [], locations: [], samples: [], warnings };
+    const dump = chooseDump(process.files.dumps, choice);
+    return dump === undefined ? withoutDump(process, choice) : readDump(dump, process, options);
   });
   return profiles.length === 1 ? (profiles[0] as Profile) : mergeProfiles(profiles);
+}
+
+/** Reads the newest dump of each process and merges them. */
+export function readLatest(processes: readonly FoundProcess[], options: ReadOptions = {}): Profile {
+  return readDumps(processes, 'latest', options);
+}
+
+/**
+ * Reads a file in pprof's profile.proto, compressed or not.
+ *
+ * @throws ForkheapError ERR_FORKHEAP_BAD_FILE, ERR_FORKHEAP_FILE_TOO_LARGE, ERR_FORKHEAP_NO_FILES.
+ */
+export function readPprof(path: string, options: ReadOptions = {}): Profile {
+  const maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
+  const chunks: Uint8Array[] = [];
+  readChunks(path, maxBytes, (chunk) => {
+    chunks.push(Uint8Array.from(chunk));
+    return true;
+  });
+  return parsePprof(Buffer.concat(chunks), { path, maxBytes });
 }

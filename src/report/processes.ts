@@ -1,6 +1,13 @@
 import { posix } from 'node:path';
 import type { ManifestExit } from '../capture/manifest.js';
-import { type ProfiledProcess, roundValues, type Values } from '../profile/model.js';
+import {
+  addValues,
+  type Profile,
+  type ProfiledProcess,
+  roundValues,
+  type Values,
+  zeroValues,
+} from '../profile/model.js';
 import { formatBytes } from './units.js';
 
 /** A process in `--json`: part of the public interface. */
@@ -20,6 +27,21 @@ export interface ProcessJson extends Values {
 export function processJson(process: ProfiledProcess, values: Values): ProcessJson {
   const { pid, parentPid, kind, command, mode, sampleInterval, startTime, exit, dumps } = process;
   return { pid, parentPid, kind, command, mode, sampleInterval, startTime, exit, dumps, ...roundValues(values) };
+}
+
+/** The sums of each of a profile's processes. */
+export function processTotals(profile: Profile): Map<ProfiledProcess, Values> {
+  const totals = new Map(profile.processes.map((process) => [process, zeroValues()]));
+  for (const sample of profile.samples) {
+    const total = totals.get(sample.process);
+    if (total !== undefined) addValues(total, sample);
+  }
+  return totals;
+}
+
+/** A profile's processes with their sums, as `--json` has them. */
+export function processesJson(profile: Profile): ProcessJson[] {
+  return [...processTotals(profile)].map(([process, values]) => processJson(process, values));
 }
 
 /** `exact`, or `sampled 512 KiB`. */

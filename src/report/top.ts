@@ -1,10 +1,18 @@
 import { posix } from 'node:path';
-import { type Profile, type ProfiledProcess, roundValues, totalValues, type Values } from '../profile/model.js';
+import {
+  type Profile,
+  type ProfiledProcess,
+  roundValues,
+  totalValues,
+  type Values,
+  zeroValues,
+} from '../profile/model.js';
 import type { SymbolizeResult } from '../symbolize/symbolize.js';
-import { commandText, modeText, type ProcessJson, processJson, processTree } from './processes.js';
+import { commandText, modeText, type ProcessJson, processJson, processTotals, processTree } from './processes.js';
 import { type GroupBy, groupRows, type Row } from './rows.js';
 import { bold, type Column, dim, renderTable, type TextOptions } from './table.js';
 import { elide, formatBytes, formatCount, formatShare, printable } from './units.js';
+import { formatValue, VALUE_TITLES } from './values.js';
 
 export interface TopOptions {
   by: GroupBy;
@@ -40,7 +48,6 @@ export interface TopJson {
   warnings: string[];
 }
 
-const isSpace = (value: keyof Values): boolean => value === 'inuseSpace' || value === 'allocSpace';
 const cut = <T>(list: T[], limit: number): T[] => (limit === 0 ? list : list.slice(0, limit));
 
 function rowJson({ name, file, line, mapping, package: owner, processes, self, cumulative }: Row): RowJson {
@@ -62,8 +69,8 @@ export function topJson(profile: Profile, symbols: SymbolizeResult, options: Top
   const rows = (process?: ProfiledProcess): RowJson[] =>
     cut(groupRows(profile, { ...options, ...(process === undefined ? {} : { process }) }), options.limit).map(rowJson);
   return {
-    processes: profile.processes.map((process) => ({
-      ...processJson(process, totalValues(profile, process)),
+    processes: [...processTotals(profile)].map(([process, values]) => ({
+      ...processJson(process, values),
       ...(options.perProcess ? { rows: rows(process) } : {}),
     })),
     total: roundValues(totalValues(profile)),
@@ -82,10 +89,11 @@ function processTable(profile: Profile, options: TopOptions, text: TextOptions):
     { title: 'ALLOCATED', align: 'right' },
     { title: 'COMMAND', flexible: 1 },
   ];
+  const totals = processTotals(profile);
   const tree = processTree(profile.processes);
   const shown = cut(tree, options.limit);
   const rows = shown.map(({ process }) => {
-    const total = totalValues(profile, process);
+    const total = totals.get(process) ?? zeroValues();
     const values = [formatBytes(total.inuseSpace), formatBytes(total.allocSpace)];
     return [process.pid ? `${process.pid}` : '?', process.kind, modeText(process), ...values, commandText(process)];
   });
@@ -93,12 +101,6 @@ function processTable(profile: Profile, options: TopOptions, text: TextOptions):
   return renderTable(columns, rows, text) + (hidden > 0 ? dim(`${hidden} more processes\n`, text) : '');
 }
 
-const VALUE_TITLES: Record<keyof Values, string> = {
-  inuseSpace: 'IN USE',
-  inuseObjects: 'OBJECTS IN USE',
-  allocSpace: 'ALLOCATED',
-  allocObjects: 'OBJECTS ALLOCATED',
-};
 const BESIDE: Record<keyof Values, [keyof Values, string]> = {
   inuseSpace: ['inuseObjects', 'OBJECTS'],
   inuseObjects: ['inuseSpace', 'BYTES'],
@@ -112,8 +114,6 @@ const ROW_TITLES: Record<GroupBy, string> = {
   package: 'PACKAGE',
   process: 'PROCESS',
 };
-
-const format = (name: keyof Values, value: number): string => (isSpace(name) ? formatBytes(value) : formatCount(value));
 
 /** Where a row's code is: the package and file mapped, or its source line. */
 function place(row: Row, by: GroupBy): string {
@@ -153,10 +153,10 @@ function rowTable(profile: Profile, options: TopOptions, text: TextOptions, proc
     ...(placed ? [{ title: 'WHERE', flexible: 1 }] : []),
   ];
   const rows = shown.map((row) => [
-    format(sort, row.self[sort]),
+    formatValue(sort, row.self[sort]),
     formatShare(row.self[sort], total),
-    ...(stacked ? [format(sort, row.cumulative[sort]), formatShare(row.cumulative[sort], total)] : []),
-    format(beside, row.self[beside]),
+    ...(stacked ? [formatValue(sort, row.cumulative[sort]), formatShare(row.cumulative[sort], total)] : []),
+    formatValue(beside, row.self[beside]),
     ...(several ? [`${row.processes.length}`] : []),
     row.name,
     ...(placed ? [place(row, by)] : []),
@@ -164,14 +164,14 @@ function rowTable(profile: Profile, options: TopOptions, text: TextOptions, proc
   let out = renderTable(columns, rows, text);
   if (shown.length < all.length) {
     const rest = all.slice(shown.length).reduce((sum, row) => sum + row.self[sort], 0);
-    const share = cumulative ? '' : ` with ${format(sort, rest)} (${formatShare(rest, total)})`;
+    const share = cumulative ? '' : ` with ${formatValue(sort, rest)} (${formatShare(rest, total)})`;
     out += dim(`${formatCount(all.length - shown.length)} more rows${share}; --limit 0 shows all\n`, text);
   }
   return out;
 }
 
-/** Lines under the table about what it could not show. */
-function notes(profile: Profile, symbols: SymbolizeResult): string[] {
+/** Lines under a report about what it could not show. */
+export function notes(profile: Profile, symbols: SymbolizeResult): string[] {
   const lines = [...profile.warnings];
   const count = symbols.unsymbolized.reduce((sum, entry) => sum + entry.locations, 0);
   if (count > 0) {

@@ -1,0 +1,290 @@
+import { gunzipSync } from 'node:zlib';
+import { ForkheapError } from '../errors.js';
+import type { Frame, Location, Mapping, Profile, ProfiledProcess, Sample, Values } from './model.js';
+import { DEFAULT_MAX_BYTES, tooLarge } from './parse.js';
+import { ProtoError, ProtoReader } from './proto-reader.js';
+
+/** Begins a comment that describes a process, as JSON. */
+export const PROCESS_COMMENT = 'forkheap process ';
+
+interface RawSample {
+  locations: number[];
+  values: number[];
+  labels: { key: number; str: number; num: number }[];
+}
+
+interface RawLocation {
+  id: number;
+  mapping: number;
+  address: number;
+  lines: { function: number; line: number; column: number }[];
+}
+
+/** The message as it stands in the file: strings are indices. */
+interface RawProfile {
+  sampleTypes: number[];
+  samples: RawSample[];
+  mappings: { id: number; start: number; limit: number; offset: number; file: number; buildId: number }[];
+  locations: RawLocation[];
+  functions: Map<number, { name: number; file: number }>;
+  strings: string[];
+  period: number;
+  comments: number[];
+}
+
+/** Reads a message whose fields are all numbers. */
+function numberFields<Name extends string>(bytes: Uint8Array, names: Record<number, Name>): Record<Name, number> {
+  const result = Object.fromEntries(Object.values(names).map((name) => [name, 0])) as Record<Name, number>;
+  const reader = new ProtoReader(bytes);
+  while (reader.next()) {
+    const name = names[reader.field];
+    if (name === undefined) reader.skip();
+    else result[name] = reader.number();
+  }
+  return result;
+}
+
+function readSample(bytes: Uint8Array): RawSample {
+  const sample: RawSample = { locations: [], values: [], labels: [] };
+  const reader = new ProtoReader(bytes);
+  while (reader.next()) {
+    if (reader.field === 1) reader.numbers(sample.locations);
+    else if (reader.field === 2) reader.numbers(sample.values);
+    else if (reader.field === 3) sample.labels.push(numberFields(reader.bytes(), { 1: 'key', 2: 'str', 3: 'num' }));
+    else reader.skip();
+  }
+  return sample;
+}
+
+function readLocation(bytes: Uint8Array): RawLocation {
+  const location: RawLocation = { id: 0, mapping: 0, address: 0, lines: [] };
+  const reader = new ProtoReader(bytes);
+  while (reader.next()) {
+    if (reader.field === 1) location.id = reader.number();
+    else if (reader.field === 2) location.mapping = reader.number();
+    else if (reader.field === 3) location.address = reader.number();
+    else if (reader.field === 4)
+      location.lines.push(numberFields(reader.bytes(), { 1: 'function', 2: 'line', 3: 'column' }));
+    else reader.skip();
+  }
+  return location;
+}
+
+function readRaw(bytes: Uint8Array): RawProfile {
+  const raw: RawProfile = {
+    sampleTypes: [],
+    samples: [],
+    mappings: [],
+    locations: [],
+    functions: new Map(),
+    strings: [],
+    period: 0,
+    comments: [],
+  };
+  const decoder = new TextDecoder();
+  const reader = new ProtoReader(bytes);
+  while (reader.next()) {
+    if (reader.field === 1) raw.sampleTypes.push(numberFields(reader.bytes(), { 1: 'type' }).type);
+    else if (reader.field === 2) raw.samples.push(readSample(reader.bytes()));
+    else if (reader.field === 3)
+      raw.mappings.push(
+        numberFields(reader.bytes(), { 1: 'id', 2: 'start', 3: 'limit', 4: 'offset', 5: 'file', 6: 'buildId' }),
+      );
+    else if (reader.field === 4) raw.locations.push(readLocation(reader.bytes()));
+    else if (reader.field === 5) {
+      const { id, name, file } = numberFields(reader.bytes(), { 1: 'id', 2: 'name', 4: 'file' });
+      raw.functions.set(id, { name, file });
+    } else if (reader.field === 6) raw.strings.push(decoder.decode(reader.bytes()));
+    else if (reader.field === 12) raw.period = reader.number();
+    else if (reader.field === 13) reader.numbers(raw.comments);
+    else reader.skip();
+  }
+  return raw;
+}
+
+const VALUE_NAMES: Record<string, keyof Values> = {
+  inuse_space: 'inuseSpace',
+  inuse_objects: 'inuseObjects',
+  alloc_space: 'allocSpace',
+  alloc_objects: 'allocObjects',
+  space: 'inuseSpace',
+  objects: 'inuseObjects',
+};
+
+const KINDS: readonly string[] = ['root', 'fork', 'child', 'cluster-worker'];
+
+class Builder {
+  readonly #raw: RawProfile;
+  readonly #path: string;
+  readonly #processes = new Map<string, ProfiledProcess>();
+  readonly warnings: string[] = [];
+
+  constructor(raw: RawProfile, path: string) {
+    this.#raw = raw;
+    this.#path = path;
+  }
+
+  build(): Profile {
+    const { sampleTypes, samples } = this.#raw;
+    const names = sampleTypes.map((type) => VALUE_NAMES[this.#string(type)]);
+    if (names.every((name) => name === undefined)) {
+      throw new ProtoError('it has no memory values (inuse_space, alloc_space, …): is it a profile of CPU time?');
+    }
+    this.#comments();
+    const mappings = this.#mappings();
+    const locations = this.#locations(mappings);
+    const built = samples.map((sample): Sample => {
+      const values = { inuseObjects: 0, inuseSpace: 0, allocObjects: 0, allocSpace: 0 };
+      if (sample.values.length !== names.length) throw new ProtoError('a sample has more or fewer values than types');
+      for (const [i, name] of names.entries()) if (name !== undefined) values[name] += sample.values[i] as number;
+      const stack = sample.locations.map((id) => {
+        const location = locations.get(id);
+        if (location === undefined) throw new ProtoError(`a sample has the unknown location ${id}`);
+        return location;
+      });
+      return { ...values, locations: stack, process: this.#process(sample) };
+    });
+    return {
+      processes: [...this.#processes.values()],
+      mappings: [...mappings.values()],
+      locations: [...locations.values()],
+      samples: built,
+      warnings: this.warnings,
+    };
+  }
+
+  #string(index: number): string {
+    const text = this.#raw.strings[index];
+    if (text === undefined && index !== 0) throw new ProtoError(`there is no string ${index}`);
+    return text ?? '';
+  }
+
+  #comments(): void {
+    for (const index of this.#raw.comments) {
+      const comment = this.#string(index);
+      if (!comment.startsWith(PROCESS_COMMENT)) {
+        this.warnings.push(comment);
+        continue;
+      }
+      const process = parseProcess(comment.slice(PROCESS_COMMENT.length));
+      if (process !== null) this.#processes.set(process.id, process);
+    }
+  }
+
+  #mappings(): Map<number, Mapping> {
+    const mappings = new Map<number, Mapping>();
+    for (const { id, start, limit, offset, file, buildId } of this.#raw.mappings) {
+      mappings.set(id, { start, limit, offset, file: this.#string(file), buildId: this.#string(buildId) });
+    }
+    return mappings;
+  }
+
+  #locations(mappings: ReadonlyMap<number, Mapping>): Map<number, Location> {
+    const locations = new Map<number, Location>();
+    for (const { id, mapping: mappingId, address, lines } of this.#raw.locations) {
+      const mapping = mappings.get(mappingId) ?? null;
+      const frames = lines.map(({ function: functionId, line, column }): Frame => {
+        const known = this.#raw.functions.get(functionId);
+        if (known === undefined) throw new ProtoError(`a location has the unknown function ${functionId}`);
+        const frame = { function: this.#string(known.name), file: this.#string(known.file), line };
+        return column > 0 ? { ...frame, column } : frame;
+      });
+      const offset = mapping === null ? 0 : address - mapping.start + mapping.offset;
+      locations.set(id, { address: address + 1, mapping, offset, frames });
+    }
+    return locations;
+  }
+
+  /** The process of a sample: by its labels, or the file itself. */
+  #process(sample: RawSample): ProfiledProcess {
+    const labels = new Map(
+      sample.labels.map(({ key, str, num }) => [this.#string(key), str === 0 ? `${num}` : this.#string(str)]),
+    );
+    const pid = Number(labels.get('pid') ?? 0) || 0;
+    const id = labels.get('process') ?? (pid === 0 ? this.#path : `${this.#path}_${pid}`);
+    let process = this.#processes.get(id);
+    if (process === undefined) {
+      const kind = labels.get('kind') ?? '';
+      process = {
+        ...UNKNOWN_PROCESS,
+        id,
+        pid,
+        kind: KINDS.includes(kind) ? (kind as ProfiledProcess['kind']) : 'unknown',
+        command: labels.get('command') ?? '',
+        mode: this.#raw.period > 1 ? 'sampled' : 'exact',
+        sampleInterval: this.#raw.period > 1 ? this.#raw.period : 0,
+      };
+      this.#processes.set(id, process);
+    }
+    return process;
+  }
+}
+
+const UNKNOWN_PROCESS: ProfiledProcess = {
+  id: '',
+  pid: 0,
+  parentPid: null,
+  kind: 'unknown',
+  command: '',
+  mode: 'exact',
+  sampleInterval: 0,
+  startTime: null,
+  exit: null,
+  versions: null,
+  dumps: [],
+};
+
+/** A process from its comment; null when it is not as forkheap writes it. */
+function parseProcess(json: string): ProfiledProcess | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch {
+    return null;
+  }
+  if (typeof value !== 'object' || value === null) return null;
+  const found = value as Record<string, unknown>;
+  for (const [name, model] of Object.entries(UNKNOWN_PROCESS)) {
+    const same =
+      model === null || (typeof found[name] === typeof model && Array.isArray(found[name]) === Array.isArray(model));
+    if (!same) return null;
+  }
+  const { parentPid, startTime, exit, versions } = found;
+  const known = found as unknown as ProfiledProcess;
+  return {
+    ...known,
+    parentPid: typeof parentPid === 'number' ? parentPid : null,
+    startTime: typeof startTime === 'string' ? startTime : null,
+    exit: typeof exit === 'object' ? (exit as ProfiledProcess['exit']) : null,
+    versions: typeof versions === 'object' ? (versions as ProfiledProcess['versions']) : null,
+    dumps: known.dumps.filter((dump) => typeof dump === 'string'),
+  };
+}
+
+/**
+ * Parses pprof's profile.proto, compressed or not, of any program that writes memory profiles.
+ *
+ * @throws ForkheapError ERR_FORKHEAP_BAD_FILE when it is damaged or no memory profile, ERR_FORKHEAP_FILE_TOO_LARGE.
+ * @since 0.1.0
+ */
+export function parsePprof(bytes: Uint8Array, options: { path?: string; maxBytes?: number } = {}): Profile {
+  const { path = 'pprof profile', maxBytes = DEFAULT_MAX_BYTES } = options;
+  const bad = (what: string, cause: unknown): ForkheapError =>
+    new ForkheapError('ERR_FORKHEAP_BAD_FILE', `${path}:1: cannot read this file, ${what}.`, { path, line: 1, cause });
+  if (bytes.length > maxBytes) throw tooLarge(path, bytes.length, maxBytes);
+  let message = bytes;
+  if (bytes[0] === 0x1f && bytes[1] === 0x8b) {
+    try {
+      message = gunzipSync(bytes, { maxOutputLength: maxBytes });
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(path, maxBytes, maxBytes);
+      throw bad('its compression is damaged', cause);
+    }
+  }
+  try {
+    return new Builder(readRaw(message), path).build();
+  } catch (cause) {
+    if (cause instanceof ProtoError) throw bad(`it is not a pprof profile: ${cause.message}`, cause);
+    throw cause;
+  }
+}
