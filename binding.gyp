@@ -28,6 +28,7 @@
         "native/core/options.cc",
         "native/core/samples.cc",
         "native/core/session.cc",
+        "native/core/tree_limits.cc",
         "native/core/unwinder.cc",
         "native/core/watcher.cc",
         "native/preload/children.cc",

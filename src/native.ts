@@ -25,6 +25,8 @@ export interface NativeStartOptions {
   rolling: boolean;
   maxDumps: number;
   maxBytes: number;
+  maxTreeDumps: number;
+  maxTreeBytes: number;
 }
 
 export interface NativeState {

@@ -58,6 +58,8 @@ Napi::Value Start(const Napi::CallbackInfo& info) {
   options.rolling = from.Get("rolling").ToBoolean().Value() ? 1 : 0;
   options.max_dumps = Number(from, "maxDumps");
   options.max_bytes = Number(from, "maxBytes");
+  options.max_tree_dumps = Number(from, "maxTreeDumps");
+  options.max_tree_bytes = Number(from, "maxTreeBytes");
   forkheap_status status{};
   Preload()->start(&options, &status);
   return ToObject(info.Env(), status);

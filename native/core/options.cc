@@ -95,6 +95,8 @@ void ReadEnvironment(Options* options, Environment* environment) {
   options->rolling = Is("FORKHEAP_ROLLING", "1");
   options->max_dumps = Number("FORKHEAP_MAX_DUMPS", 0, 0, INT32_MAX);
   options->max_bytes = Number("FORKHEAP_MAX_BYTES", 0, 0, INT64_MAX);
+  options->max_tree_dumps = Number("FORKHEAP_MAX_TREE_DUMPS", 0, 0, INT32_MAX);
+  options->max_tree_bytes = Number("FORKHEAP_MAX_TREE_BYTES", 0, 0, INT64_MAX);
   environment->autostart = !Is("FORKHEAP_AUTOSTART", "0");
   environment->follow_children = !Is("FORKHEAP_CHILDREN", "none");
   environment->parent_pid = ParentPid();

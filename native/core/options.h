@@ -29,6 +29,9 @@ struct Options {
   // Files and bytes of dumps to keep in this process; 0 is no limit.
   int64_t max_dumps = 0;
   int64_t max_bytes = 0;
+  // Likewise in the whole tree of processes.
+  int64_t max_tree_dumps = 0;
+  int64_t max_tree_bytes = 0;
   // Absolute; %p, %h and %e not yet filled in.
   char prefix[kMaxPrefix] = "";
 };

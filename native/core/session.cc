@@ -14,6 +14,7 @@
 #include "manifest.h"
 #include "samples.h"
 #include "thread_state.h"
+#include "tree_limits.h"
 #include "watcher.h"
 
 namespace forkheap {
@@ -270,6 +271,7 @@ void Session::DumpLocked(Cause cause, Status* status) {
   files_.WriteDump(text.view(), options_.rolling && cause == Cause::kAutomatic, status);
   if (!status->ok()) return;
   files_.Trim(options_.max_dumps, options_.max_bytes);
+  TrimTree(files_.base(), options_.max_tree_dumps, options_.max_tree_bytes);
   SaveManifest(text.view(), status);
   if (status->ok()) complained_ = false;
 }

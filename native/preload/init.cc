@@ -61,6 +61,8 @@ const forkheap_interface kInterface = {
       options.rolling = from->rolling != 0;
       options.max_dumps = from->max_dumps;
       options.max_bytes = from->max_bytes;
+      options.max_tree_dumps = from->max_tree_dumps;
+      options.max_tree_bytes = from->max_tree_bytes;
       if (strlen(from->prefix) >= sizeof(options.prefix)) {
         status.Fail("ERR_FORKHEAP_INVALID_PREFIX", 0, "the prefix is longer than %zu bytes",
                     sizeof(options.prefix) - 1);

@@ -28,6 +28,8 @@ struct forkheap_options {
   int32_t rolling;
   int64_t max_dumps;
   int64_t max_bytes;
+  int64_t max_tree_dumps;
+  int64_t max_tree_bytes;
 };
 
 struct forkheap_state {

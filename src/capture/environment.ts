@@ -27,6 +27,8 @@ const variables = [
   'FORKHEAP_ROLLING',
   'FORKHEAP_MAX_DUMPS',
   'FORKHEAP_MAX_BYTES',
+  'FORKHEAP_MAX_TREE_DUMPS',
+  'FORKHEAP_MAX_TREE_BYTES',
   'FORKHEAP_INCLUDE',
   'FORKHEAP_EXCLUDE',
   'FORKHEAP_PARENT',
@@ -76,6 +78,8 @@ export function profileVariables(options: CheckedOptions, follow: boolean, autoS
     FORKHEAP_ROLLING: options.rolling ? '1' : undefined,
     FORKHEAP_MAX_DUMPS: number(options.maxDumps),
     FORKHEAP_MAX_BYTES: number(options.maxBytes),
+    FORKHEAP_MAX_TREE_DUMPS: number(options.maxTreeDumps),
+    FORKHEAP_MAX_TREE_BYTES: number(options.maxTreeBytes),
   };
 }
 

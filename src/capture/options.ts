@@ -43,6 +43,13 @@ export interface HeapProfileOptions {
   maxDumps?: number;
   /** Bytes of dumps to keep per process, likewise. Default 0: no limit. */
   maxBytes?: number;
+  /**
+   * Dumps to keep in the whole tree of processes, as far as they lie in one folder. The latest of living processes always stay.
+   * Default 0: all.
+   */
+  maxTreeDumps?: number;
+  /** Bytes of dumps to keep in the whole tree, likewise. Default 0: no limit. */
+  maxTreeBytes?: number;
 }
 
 /** Options after {@link nativeOptions}. */
@@ -103,6 +110,8 @@ const known = new Set<string>([
   'rolling',
   'maxDumps',
   'maxBytes',
+  'maxTreeDumps',
+  'maxTreeBytes',
   'javascript',
   'autoStart',
 ]);
@@ -142,6 +151,8 @@ export function nativeOptions(options: HeapProfileOptions): CheckedOptions {
     rolling: options.rolling === true,
     maxDumps: bytes('maxDumps', options.maxDumps, 0, 2 ** 31 - 1, 0),
     maxBytes: bytes('maxBytes', options.maxBytes, 0, most, 0),
+    maxTreeDumps: bytes('maxTreeDumps', options.maxTreeDumps, 0, 2 ** 31 - 1, 0),
+    maxTreeBytes: bytes('maxTreeBytes', options.maxTreeBytes, 0, most, 0),
   };
 }
 

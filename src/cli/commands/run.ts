@@ -24,12 +24,14 @@ interface RunFlags {
   exclude: string[];
   dumpEvery: number;
   dumpAllocated?: number;
-  dumpInuse?: number;
+  dumpInuse: number;
   dumpSignal?: NodeJS.Signals;
   javascript: boolean;
   keep?: boolean;
   maxDumps?: number;
   maxBytes?: number;
+  maxTreeDumps?: number;
+  maxTreeBytes?: number;
   quiet?: boolean;
 }
 
@@ -118,6 +120,16 @@ function summarize(prefix: string, ending: Ending): void {
   }
 }
 
+/** Those of `names` that were given. */
+function given<K extends keyof RunFlags>(
+  flags: RunFlags,
+  names: readonly K[],
+): { [N in K]?: NonNullable<RunFlags[N]> } {
+  const chosen: { [N in K]?: NonNullable<RunFlags[N]> } = {};
+  for (const name of names) if (flags[name] !== undefined) chosen[name] = flags[name] as NonNullable<RunFlags[K]>;
+  return chosen;
+}
+
 const list = (value: string, before: string[]): string[] => [...before, value];
 
 /** `forkheap run`: a program and every process below it, profiled. */
@@ -153,12 +165,22 @@ export function runCommand(): Command {
         .default(30_000, '30s'),
     )
     .option('--dump-allocated <bytes>', 'dump whenever so much more was allocated', parseBytes)
-    .option('--dump-inuse <bytes>', 'dump whenever the bytes in use have grown by so much', parseBytes)
+    .addOption(
+      new Option('--dump-inuse <bytes>', 'dump whenever the bytes in use have grown by so much; 0: never')
+        .argParser(parseBytes)
+        .default(128 * 2 ** 20, '128MiB'),
+    )
     .option('--dump-signal <signal>', 'dump at this signal, for instance SIGUSR2', parseSignal)
     .option('--no-javascript', 'do not name JavaScript functions in stacks (saves some start-up time and memory)')
     .option('--keep', 'keep each automatic dump, instead of replacing the one before')
     .option('--max-dumps <n>', 'dumps to keep per process (first and latest stay)', parseCount)
     .option('--max-bytes <bytes>', 'bytes of dumps to keep per process (first and latest stay)', parseBytes)
+    .option(
+      '--max-tree-dumps <n>',
+      'dumps to keep in all processes together (the latest of living ones stay)',
+      parseCount,
+    )
+    .option('--max-tree-bytes <bytes>', 'bytes of dumps to keep in all processes together', parseBytes)
     .option('-q, --quiet', 'no summary at the end')
     .passThroughOptions()
     .addHelpText(
@@ -180,12 +202,16 @@ Examples:
         dumpEvery: flags.dumpEvery,
         javascript: flags.javascript,
         rolling: flags.keep !== true,
-        ...(flags.sampleInterval === undefined ? {} : { sampleInterval: flags.sampleInterval }),
-        ...(flags.dumpAllocated === undefined ? {} : { dumpAllocated: flags.dumpAllocated }),
-        ...(flags.dumpInuse === undefined ? {} : { dumpInuse: flags.dumpInuse }),
-        ...(flags.dumpSignal === undefined ? {} : { dumpSignal: flags.dumpSignal }),
-        ...(flags.maxDumps === undefined ? {} : { maxDumps: flags.maxDumps }),
-        ...(flags.maxBytes === undefined ? {} : { maxBytes: flags.maxBytes }),
+        dumpInuse: flags.dumpInuse,
+        ...given(flags, [
+          'sampleInterval',
+          'dumpAllocated',
+          'dumpSignal',
+          'maxDumps',
+          'maxBytes',
+          'maxTreeDumps',
+          'maxTreeBytes',
+        ]),
       });
       if (flags.include.length > 0) env.FORKHEAP_INCLUDE = flags.include.join('\n');
       if (flags.exclude.length > 0) env.FORKHEAP_EXCLUDE = flags.exclude.join('\n');
