@@ -20,6 +20,7 @@
       "sources": [
         "native/core/cfi.cc",
         "native/core/code_map.cc",
+        "native/core/control.cc",
         "native/core/files.cc",
         "native/core/gate.cc",
         "native/core/gperftools.cc",
@@ -42,7 +43,7 @@
     },
     {
       "target_name": "forkheap",
-      "sources": ["native/addon/addon.cc"],
+      "sources": ["native/addon/addon.cc", "native/core/control.cc"],
       "include_dirs": ["<!@(node -p \"require('node-addon-api').include\")"],
       "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_DEPRECATED", "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS"],
       "libraries": ["-Wl,--no-as-needed", "-l:libtcmalloc_and_profiler.so.4", "-Wl,--as-needed", "-ldl"]

@@ -9,4 +9,5 @@ export {
 export { HeapProfile, startHeapProfile } from './capture/heap-profile.js';
 export type { ProcessKind, ProfileMode } from './capture/manifest.js';
 export type { ChildFilter, HeapProfileOptions } from './capture/options.js';
+export { type CollectedProfiles, collectHeapProfiles } from './collect.js';
 export { ForkheapError, type ForkheapErrorCode } from './errors.js';

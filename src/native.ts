@@ -27,6 +27,8 @@ export interface NativeStartOptions {
   maxBytes: number;
   maxTreeDumps: number;
   maxTreeBytes: number;
+  /** The tree's control file; empty: none. */
+  control: string;
 }
 
 export interface NativeState {
@@ -38,6 +40,8 @@ export interface NativeState {
   truncatedStacks: number;
   /** `<prefix>_<pid>` while a profile runs. */
   base: string;
+  /** The tree's control file; empty when there is none. */
+  control: string;
 }
 
 /** What native/addon/addon.cc exports. */
@@ -52,6 +56,10 @@ export interface NativeBinding {
   watchJavaScript(): boolean;
   /** `NAME=VALUE` entries that children with an environment of their own get too; none: children are left alone. */
   followChildren(entries: readonly string[]): void;
+  /** Asks every process that has this control file for a dump; the request's number, or null when there is no such file. */
+  askForDumps(control: string): number | null;
+  /** The processes that were there when the request was made. */
+  dumpAnswers(control: string, request: number): { pid: number; answered: boolean; failed: boolean }[];
   tcmallocVersion(): string;
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "../core/control.h"
 #include "../preload/interface.h"
 
 namespace {
@@ -47,7 +48,9 @@ Napi::Value Start(const Napi::CallbackInfo& info) {
   if (Preload() == nullptr) return ToObject(info.Env(), NotPreloaded());
   const Napi::Object from = info[0].As<Napi::Object>();
   const std::string prefix = from.Get("prefix").As<Napi::String>().Utf8Value();
+  const std::string control = from.Get("control").As<Napi::String>().Utf8Value();
   forkheap_options options{};
+  options.control = control.c_str();
   options.prefix = prefix.c_str();
   options.sampled = from.Get("sampled").ToBoolean().Value() ? 1 : 0;
   options.sample_interval = Number(from, "sampleInterval");
@@ -107,6 +110,7 @@ Napi::Value State(const Napi::CallbackInfo& info) {
   result.Set("stacks", Napi::Number::New(env, static_cast<double>(state.stacks)));
   result.Set("truncatedStacks", Napi::Number::New(env, static_cast<double>(state.truncated_stacks)));
   result.Set("base", Napi::String::New(env, state.base));
+  result.Set("control", Napi::String::New(env, state.control));
   return result;
 }
 
@@ -123,6 +127,37 @@ void FollowChildren(const Napi::CallbackInfo& info) {
   pointers.reserve(entries.size());
   for (const std::string& entry : entries) pointers.push_back(entry.c_str());
   Preload()->follow_children(pointers.data(), pointers.size());
+}
+
+// Asks every process that has the control file at info[0] for a dump; the request's number, or null when there is no
+// such file.
+Napi::Value AskForDumps(const Napi::CallbackInfo& info) {
+  forkheap::Control control;
+  if (!control.Open(info[0].As<Napi::String>().Utf8Value().c_str(), false)) return info.Env().Null();
+  const Napi::Number request = Napi::Number::New(info.Env(), control.Ask());
+  control.Close();
+  return request;
+}
+
+// The processes of the control file at info[0] that were there at request info[1]: { pid, answered, failed } each.
+Napi::Value DumpAnswers(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  Napi::Array result = Napi::Array::New(env);
+  forkheap::Control control;
+  if (!control.Open(info[0].As<Napi::String>().Utf8Value().c_str(), false)) return result;
+  const uint32_t request = info[1].ToNumber().Uint32Value();
+  // Numbers wrap.
+  const auto reached = [&](uint32_t number) { return static_cast<int32_t>(number - request) >= 0; };
+  control.ForEach([&](const forkheap::Control::Slot& slot) {
+    if (reached(slot.joined.load())) return;
+    Napi::Object entry = Napi::Object::New(env);
+    entry.Set("pid", Napi::Number::New(env, slot.pid.load()));
+    entry.Set("answered", Napi::Boolean::New(env, reached(slot.answered.load())));
+    entry.Set("failed", Napi::Boolean::New(env, slot.failed.load() != 0));
+    result.Set(result.Length(), entry);
+  });
+  control.Close();
+  return result;
 }
 
 Napi::Value TcmallocVersion(const Napi::CallbackInfo& info) {
@@ -144,6 +179,8 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("state", Napi::Function::New<State>(env, "state"));
   exports.Set("watchJavaScript", Napi::Function::New<WatchJavaScript>(env, "watchJavaScript"));
   exports.Set("followChildren", Napi::Function::New<FollowChildren>(env, "followChildren"));
+  exports.Set("askForDumps", Napi::Function::New<AskForDumps>(env, "askForDumps"));
+  exports.Set("dumpAnswers", Napi::Function::New<DumpAnswers>(env, "dumpAnswers"));
   exports.Set("tcmallocVersion", Napi::Function::New<TcmallocVersion>(env, "tcmallocVersion"));
   return exports;
 }

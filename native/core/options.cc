@@ -86,6 +86,10 @@ void ReadEnvironment(Options* options, Environment* environment) {
       environment->configured = true;
     }
   }
+  const char* control = Variable("FORKHEAP_CONTROL");
+  if (control != nullptr && strlen(control) < kMaxPrefix) {
+    strcpy(options->control, control);  // NOLINT(clang-analyzer-security.insecureAPI.strcpy): length checked above
+  }
   options->mode = Is("FORKHEAP_MODE", "sampled") ? Mode::kSampled : Mode::kExact;
   options->sample_interval = Number("FORKHEAP_SAMPLE_INTERVAL", options->sample_interval, 1, INT32_MAX);
   options->dump_allocated = Number("FORKHEAP_DUMP_ALLOCATED", 0, 0, INT64_MAX);

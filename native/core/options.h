@@ -32,6 +32,8 @@ struct Options {
   // Likewise in the whole tree of processes.
   int64_t max_tree_dumps = 0;
   int64_t max_tree_bytes = 0;
+  // The tree's control file; empty: none.
+  char control[kMaxPrefix] = "";
   // Absolute; %p, %h and %e not yet filled in.
   char prefix[kMaxPrefix] = "";
 };

@@ -156,6 +156,7 @@ void Session::StartLocked(Kind kind, int32_t parent_pid, const timespec& since, 
     void* volatile block = malloc(17 << 20);  // volatile: compilers leave out a pair of malloc and free
     free(block);
   }
+  if (options_.control[0] != '\0' && control_.Open(options_.control, true)) control_.Join();
   ArmIntervals();
   SaveManifest({}, status);
   state_.store(State::kRunning, std::memory_order_release);
@@ -173,7 +174,7 @@ void Session::ArmIntervals() {
     if (interval > 0 && interval / 4 < report_bytes_) report_bytes_ = interval / 4 + 1;
   }
   intervals_.store(options_.dump_allocated > 0 || options_.dump_inuse > 0 || options_.dump_every_ms > 0 ||
-                   options_.dump_signal != 0);
+                   options_.dump_signal != 0 || control_.is_open());
 }
 
 void Session::Stop(Status* status) {
@@ -188,6 +189,7 @@ void Session::Stop(Status* status) {
     if (status->ok()) {
       state_.store(State::kIdle, std::memory_order_release);
       intervals_.store(false);
+      control_.Leave();
       if (options_.mode == Mode::kExact) {
         GateGuard gate(g_gate);
         g_gperftools.Stop();
@@ -321,6 +323,7 @@ void Session::AfterForkInChild() {
   g_code_map.ResetInChild();
   lock_.store(0);
   ForgetWatcher();
+  control_.ForgetSlot();
   const State now = state();
   if (now == State::kIdle || now == State::kOff) {
     pid_ = getpid();
@@ -381,7 +384,7 @@ void Session::Checkpoint(uint64_t bytes) {
   if (!intervals_.load(std::memory_order_relaxed)) return;
   t_state.unreported_bytes += bytes;
   if (++t_state.unreported_calls < kReportCalls && static_cast<int64_t>(t_state.unreported_bytes) < report_bytes_ &&
-      !dump_requested_.load(std::memory_order_relaxed)) {
+      !dump_requested_.load(std::memory_order_relaxed) && !control_.Pending()) {
     return;
   }
   ErrnoGuard keep;
@@ -390,6 +393,7 @@ void Session::Checkpoint(uint64_t bytes) {
   t_state.unreported_bytes = 0;
   t_state.unreported_calls = 0;
   if (state() != State::kRunning || pid_ != getpid()) return;
+  if (control_.Pending()) AnswerRequest();
   bool due = dump_requested_.load(std::memory_order_relaxed);
   if (options_.dump_allocated > 0 && allocated >= next_allocated_.load()) due = true;
   if (options_.dump_every_ms > 0 && NowMs() >= next_time_ms_.load()) due = true;
@@ -397,6 +401,27 @@ void Session::Checkpoint(uint64_t bytes) {
     due = static_cast<int64_t>(g_gperftools.AllocatedBytes()) >= next_inuse_.load();
   }
   if (due) AutomaticDumpNow();
+}
+
+int64_t Session::Tick() {
+  if (control_.Pending()) AnswerRequest();
+  const int64_t left = next_time_ms_.load() - NowMs();
+  const bool timed = options_.dump_every_ms > 0;
+  if (dump_requested_.load() || (timed && left <= 0)) AutomaticDumpNow();
+  return timed ? (left > 0 ? left : options_.dump_every_ms) : -1;
+}
+
+// A request from the tree's control file.
+void Session::AnswerRequest() {
+  if (!TryLock()) return;  // comes back
+  if (state() == State::kRunning && control_.Pending()) {
+    const uint32_t request = control_.Current();
+    Status status;
+    DumpLocked(Cause::kAsked, &status);
+    if (!status.ok()) Complain(status);
+    control_.Answer(request, !status.ok());
+  }
+  Unlock();
 }
 
 void Session::AutomaticDumpNow() {
@@ -434,6 +459,7 @@ void Session::AtEnd(int exit_code, int signal_number, bool quick) {
     exit_signal_ = signal_number;
     DumpLocked(Cause::kLast, &status);
     if (!status.ok()) Complain(status);
+    control_.Leave();
   }
   Unlock();
 }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <ctime>
 
+#include "control.h"
 #include "files.h"
 #include "gate.h"
 #include "options.h"
@@ -16,7 +17,7 @@ namespace forkheap {
 
 class Session {
  public:
-  Session() {}
+  constexpr Session() {}  // hooks run before dynamic initialization
   ~Session() {}  // NOLINT(modernize-use-equals-default): the union has none
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -73,6 +74,11 @@ class Session {
   // Writes a dump now if one can be written, and complains once if not.
   void AutomaticDumpNow();
 
+  // What the watcher thread does at each turn; returns the milliseconds until it is wanted again, negative: only when
+  // woken.
+  int64_t Tick();
+  Control& control() { return control_; }
+
   // Asks for an automatic dump. Async-signal-safe.
   void RequestDump();
 
@@ -85,6 +91,7 @@ class Session {
   void CaptureText(TextBuffer* out, Status* status);
   void DumpLocked(Cause cause, Status* status);
   void SaveManifest(std::string_view dump, Status* status);
+  void AnswerRequest();
   void Complain(const Status& status);
   void ArmIntervals();
   void PublishToChildren();
@@ -111,6 +118,7 @@ class Session {
   int exit_signal_ = 0;
   Options options_;
   Files files_;
+  Control control_;
   // What a forked child inherited in sampled mode. Never destroyed: the last dump is made after static destructors.
   union {
     TextBuffer baseline_{};

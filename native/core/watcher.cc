@@ -17,26 +17,33 @@ namespace forkheap {
 namespace {
 
 std::atomic<uint32_t> g_wake{0};
-std::atomic<int64_t> g_every_ms{0};
 std::atomic<bool> g_running{false};
 
+void Wait(uint32_t seen, int64_t timeout_ms) {
+  const timespec limit{timeout_ms / 1000, timeout_ms % 1000 * 1000000};
+  syscall(SYS_futex, reinterpret_cast<uint32_t*>(&g_wake), FUTEX_WAIT_PRIVATE, seen, timeout_ms < 0 ? nullptr : &limit,
+          nullptr, 0);
+}
+
 void* Watch(void* /*unused*/) {
-  uint32_t seen = g_wake.load();
   for (;;) {
-    const int64_t every = g_every_ms.load();
-    const timespec wait{every / 1000, every % 1000 * 1000000};
-    syscall(SYS_futex, reinterpret_cast<uint32_t*>(&g_wake), FUTEX_WAIT_PRIVATE, seen, every > 0 ? &wait : nullptr,
-            nullptr, 0);
-    seen = g_wake.load();
-    g_session.AutomaticDumpNow();
+    const uint32_t seen = g_wake.load();
+    const int64_t wait_ms = g_session.Tick();
+    Control& control = g_session.control();
+    if (!control.is_open()) {
+      Wait(seen, wait_ms);
+    } else if (!control.Pending() && g_wake.load() == seen) {
+      // A wake between the look and the wait would be slept over: never sleep for long.
+      constexpr int64_t kLongestMs = 500;
+      control.Wait(control.Current(), wait_ms < 0 || wait_ms > kLongestMs ? kLongestMs : wait_ms);
+    }
   }
   return nullptr;
 }
 
 }  // namespace
 
-bool StartWatcher(int64_t every_ms) {
-  g_every_ms.store(every_ms);
+bool StartWatcher() {
   if (g_running.exchange(true)) {
     WakeWatcher();
     return true;
@@ -65,6 +72,7 @@ bool StartWatcher(int64_t every_ms) {
 void WakeWatcher() {
   g_wake.fetch_add(1);
   syscall(SYS_futex, reinterpret_cast<uint32_t*>(&g_wake), FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
+  g_session.control().Wake();
 }
 
 void ForgetWatcher() { g_running.store(false); }

@@ -5,9 +5,10 @@
 
 namespace forkheap {
 
-// Starts the thread, unless it runs in this process already. It asks for a dump every `every_ms` (0: never) and
-// whenever WakeWatcher() is called. False when the system gives no thread.
-bool StartWatcher(int64_t every_ms);
+// Starts the thread, unless it runs in this process already. It calls Session::Tick() at the times that the session
+// wants, at requests in the tree's control file, and whenever WakeWatcher() is called. False when the system gives no
+// thread.
+bool StartWatcher();
 
 // Async-signal-safe.
 void WakeWatcher();

@@ -29,7 +29,8 @@ void StartCapture(const forkheap::Options& options, forkheap::Status* status) {
   g_session.Start(options, status);
   if (!status->ok()) return;
   forkheap::InstallSignalHandlers(options.dump_signal);
-  if ((options.dump_every_ms > 0 || options.dump_signal != 0) && !forkheap::StartWatcher(options.dump_every_ms)) {
+  const bool watch = options.dump_every_ms > 0 || options.dump_signal != 0 || options.control[0] != '\0';
+  if (watch && !forkheap::StartWatcher()) {
     forkheap::Log("no thread for automatic dumps: they are made at allocations only");
   }
 }
@@ -68,6 +69,7 @@ const forkheap_interface kInterface = {
                     sizeof(options.prefix) - 1);
       } else {
         snprintf(options.prefix, sizeof(options.prefix), "%s", from->prefix);
+        snprintf(options.control, sizeof(options.control), "%s", from->control == nullptr ? "" : from->control);
         StartCapture(options, &status);
       }
       Report(status, result);
@@ -104,6 +106,7 @@ const forkheap_interface kInterface = {
       out->stacks = forkheap::g_unwinder.walked();
       out->truncated_stacks = forkheap::g_unwinder.truncated();
       snprintf(out->base, sizeof(out->base), "%s", g_session.files().base());
+      snprintf(out->control, sizeof(out->control), "%s", g_session.options().control);
     },
     [](const char* version) { g_session.SetNodeVersion(version); },
     [] { return forkheap::WatchJavaScript() ? 1 : 0; },

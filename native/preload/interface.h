@@ -30,6 +30,7 @@ struct forkheap_options {
   int64_t max_bytes;
   int64_t max_tree_dumps;
   int64_t max_tree_bytes;
+  const char* control;  // the tree's control file, or null
 };
 
 struct forkheap_state {
@@ -38,7 +39,8 @@ struct forkheap_state {
   int64_t sample_interval;
   uint64_t stacks;
   uint64_t truncated_stacks;
-  char base[4096];  // `<prefix>_<pid>` while running
+  char base[4096];     // `<prefix>_<pid>` while running
+  char control[4096];  // the tree's control file
 };
 
 struct forkheap_interface {

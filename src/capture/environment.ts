@@ -31,6 +31,7 @@ const variables = [
   'FORKHEAP_MAX_TREE_BYTES',
   'FORKHEAP_INCLUDE',
   'FORKHEAP_EXCLUDE',
+  'FORKHEAP_CONTROL',
   'FORKHEAP_PARENT',
   'FORKHEAP_LD_PRELOAD',
   'FORKHEAP_NODE_OPTIONS',
@@ -66,6 +67,7 @@ export function profileVariables(options: CheckedOptions, follow: boolean, autoS
   const number = (value: number): string | undefined => (value === 0 ? undefined : String(value));
   return {
     FORKHEAP_PREFIX: options.prefix,
+    FORKHEAP_CONTROL: options.control,
     FORKHEAP_MODE: options.sampled ? 'sampled' : 'exact',
     FORKHEAP_SAMPLE_INTERVAL: options.sampled ? String(options.sampleInterval) : undefined,
     FORKHEAP_CHILDREN: follow ? undefined : 'none',

@@ -90,6 +90,12 @@ export function resolvePrefix(prefix: unknown): string {
   return absolute;
 }
 
+/** The control file of the trees with this absolute prefix: beside the files, or above the folders that have a placeholder. */
+export function controlFile(prefix: string): string {
+  const fixed = prefix.split('%', 1)[0] ?? '';
+  return fixed === prefix ? `${prefix}.control` : `${fixed.slice(0, fixed.lastIndexOf('/') + 1)}forkheap.control`;
+}
+
 function bytes(name: string, value: unknown, low: number, high: number, fallback: number): number {
   if (value === undefined) return fallback;
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < low || value > high) {
@@ -139,8 +145,9 @@ export function nativeOptions(options: HeapProfileOptions): CheckedOptions {
   if (dumpSignal === 'SIGKILL' || dumpSignal === 'SIGSTOP')
     invalid(`dumpSignal ${dumpSignal} cannot be caught: use for instance 'SIGUSR2'`);
   const most = Number.MAX_SAFE_INTEGER;
+  const prefix = resolvePrefix(options.prefix ?? defaultPrefix);
   return {
-    prefix: resolvePrefix(options.prefix ?? defaultPrefix),
+    prefix,
     sampled: mode === 'sampled',
     sampleInterval: bytes('sampleInterval', options.sampleInterval, 1, 2 ** 31 - 1, defaultSampleInterval),
     dumpAllocated: bytes('dumpAllocated', options.dumpAllocated, 0, most, 0),
@@ -152,6 +159,7 @@ export function nativeOptions(options: HeapProfileOptions): CheckedOptions {
     maxDumps: bytes('maxDumps', options.maxDumps, 0, 2 ** 31 - 1, 0),
     maxBytes: bytes('maxBytes', options.maxBytes, 0, most, 0),
     maxTreeDumps: bytes('maxTreeDumps', options.maxTreeDumps, 0, 2 ** 31 - 1, 0),
+    control: controlFile(prefix),
     maxTreeBytes: bytes('maxTreeBytes', options.maxTreeBytes, 0, most, 0),
   };
 }

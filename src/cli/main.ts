@@ -1,10 +1,16 @@
 #!/usr/bin/env node
 import { CommanderError } from 'commander';
 import { ForkheapError } from '../errors.js';
+import { diffCommand } from './commands/diff.js';
 import { doctorCommand } from './commands/doctor.js';
+import { dumpCommand } from './commands/dump.js';
+import { exportCommand } from './commands/export.js';
+import { flamegraphCommand } from './commands/flamegraph.js';
 import { lsCommand } from './commands/ls.js';
+import { mergeCommand } from './commands/merge.js';
 import { runCommand } from './commands/run.js';
 import { topCommand } from './commands/top.js';
+import { treeCommand } from './commands/tree.js';
 import { ExitStatus } from './exit-status.js';
 import { createProgram } from './program.js';
 
@@ -47,7 +53,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 try {
-  await createProgram([runCommand(), lsCommand(), topCommand(), doctorCommand()]).parseAsync();
+  await createProgram([runCommand(), dumpCommand(), lsCommand(), topCommand(), doctorCommand()]).parseAsync();
 } catch (error) {
   process.exitCode = report(error);
 }

@@ -16,21 +16,14 @@ export function parsePid(text: string, before: number[] | undefined): number[] {
 }
 
 /**
- * The processes whose files lie at `paths`, of all or of some pids.
+ * The processes whose files lie at `paths`.
  *
  * @throws ForkheapError ERR_FORKHEAP_NO_FILES, ERR_FORKHEAP_BAD_FILE.
  */
-export function processesAt(paths: readonly string[], pids?: readonly number[]): FoundProcess[] {
+export function processesAt(paths: readonly string[]): FoundProcess[] {
   const found = withManifests(findProcesses(paths));
   if (found.length === 0) {
     throw new ForkheapError('ERR_FORKHEAP_NO_FILES', `Found no heap profiles at ${paths.join(', ')}.`);
   }
-  if (pids === undefined) return found;
-  const pidOf = ({ files, manifest }: FoundProcess): number => manifest?.pid ?? files.pid;
-  const missing = pids.find((pid) => !found.some((process) => pidOf(process) === pid));
-  if (missing !== undefined) {
-    const there = found.slice(0, 20).map(pidOf).join(', ');
-    throw new ForkheapError('ERR_FORKHEAP_NO_FILES', `Found no process ${missing}; there are: ${there}.`);
-  }
-  return found.filter((process) => pids.includes(pidOf(process)));
+  return found;
 }

@@ -1,4 +1,5 @@
 import type { TextOptions } from '../report/table.js';
+import { printable } from '../report/units.js';
 
 /** The terminal's width and whether it wants colours; 100 columns and none for a pipe or file. */
 export function textOptions(): TextOptions {
@@ -14,4 +15,9 @@ export function print(text: string): void {
 /** Prints a command's result for programs. */
 export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+}
+
+/** Says on stderr what a file that was written cannot show. */
+export function warn(warnings: readonly string[]): void {
+  for (const warning of warnings) process.stderr.write(`forkheap: ${printable(warning)}\n`);
 }

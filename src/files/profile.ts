@@ -2,8 +2,9 @@ import { ForkheapError } from '../errors.js';
 import { filterProfile } from '../profile/filter.js';
 import { mergeProfiles } from '../profile/merge.js';
 import type { Profile } from '../profile/model.js';
+import type { DumpChoice } from './dump-choice.js';
 import { findProcesses } from './find.js';
-import { type DumpChoice, type FoundProcess, readDumps, readPprof, withManifests } from './read.js';
+import { type FoundProcess, readDumps, readPprof, withManifests } from './read.js';
 
 /** How {@link readProfile} reads. */
 export interface ReadProfileOptions {

@@ -7,6 +7,7 @@ import type { HeapHeader } from '../profile/parse.js';
 import { DEFAULT_MAX_BYTES, HeapTextParser, parseHeapHeader, tooLarge } from '../profile/parse.js';
 import { parsePprof } from '../profile/pprof.js';
 import { codeFrames } from '../symbolize/javascript.js';
+import { chooseDump, type DumpChoice } from './dump-choice.js';
 import type { ProcessFiles } from './find.js';
 import { readManifest, toMapping } from './manifest-file.js';
 
@@ -123,15 +124,6 @@ export function readHeader(path: string): HeapHeader {
   const reason =
     text === '' ? 'it is empty: the process ended before it wrote a heap profile' : 'it is not a heap profile';
   throw new ForkheapError('ERR_FORKHEAP_BAD_FILE', `${path}:1: cannot read this file, ${reason}.`, { path, line: 1 });
-}
-
-/** Which dump of each process: the oldest, the newest, or the one of this number in its name. */
-export type DumpChoice = 'first' | 'latest' | number;
-
-function chooseDump(dumps: readonly string[], choice: DumpChoice): string | undefined {
-  if (choice === 'first') return dumps[0];
-  if (choice === 'latest') return dumps.at(-1);
-  return dumps.find((path) => Number(/\.(\d+)\.heap$/.exec(path)?.[1] ?? 0) === choice);
 }
 
 function withoutDump(process: FoundProcess, choice: DumpChoice): Profile {

@@ -147,6 +147,8 @@ export interface RowsOptions {
   sort: keyof Values;
   /** Sort by what a row and all it called allocated, instead of by the row's own. */
   cumulative?: boolean;
+  /** Values are differences: the largest is the one that changed most, up or down. */
+  signed?: boolean;
   /** Only this process's samples. */
   process?: ProfiledProcess;
 }
@@ -158,14 +160,15 @@ export function groupRows(profile: Profile, options: RowsOptions): Row[] {
     if (options.process === undefined || sample.process === options.process) grouping.add(sample);
   }
   const { sort } = options;
+  const size = (values: Values): number => (options.signed ? Math.abs(values[sort]) : values[sort]);
   const first = options.cumulative ? 'cumulative' : 'self';
   const second = options.cumulative ? 'self' : 'cumulative';
   return grouping
     .rows()
     .sort(
       (a, b) =>
-        b[first][sort] - a[first][sort] ||
-        b[second][sort] - a[second][sort] ||
+        size(b[first]) - size(a[first]) ||
+        size(b[second]) - size(a[second]) ||
         (a.name < b.name ? -1 : a.name > b.name ? 1 : 0),
     );
 }

@@ -22,6 +22,8 @@ export interface TopOptions {
   limit: number;
   /** A table for each process, instead of one for all. */
   perProcess: boolean;
+  /** Values are differences: without shares, and sorted by their size whatever their sign. */
+  signed?: boolean;
 }
 
 /** A row in `--json`: part of the public interface. */
@@ -125,8 +127,13 @@ function place(row: Row, by: GroupBy): string {
   return row.mapping.includes('/node_modules/') ? `${row.package}/${file}` : file;
 }
 
+/** A value; of a difference with its sign. */
+function cell(name: keyof Values, value: number, signed: boolean | undefined): string {
+  return `${signed && Math.round(value) > 0 ? '+' : ''}${formatValue(name, value)}`;
+}
+
 function rowTable(profile: Profile, options: TopOptions, text: TextOptions, process?: ProfiledProcess): string {
-  const { by, sort, limit, cumulative } = options;
+  const { by, sort, limit, cumulative, signed } = options;
   const all = groupRows(profile, { ...options, ...(process === undefined ? {} : { process }) }).filter(
     (row) => row[cumulative ? 'cumulative' : 'self'][sort] !== 0,
   );
@@ -138,25 +145,24 @@ function rowTable(profile: Profile, options: TopOptions, text: TextOptions, proc
   const stacked = by !== 'process';
   const placed = by === 'function' || by === 'line' || by === 'mapping';
   const right = 'right' as const;
+  const share = signed ? [] : [{ title: '%', align: right }];
   const columns: Column[] = [
     { title: VALUE_TITLES[sort], align: right },
-    { title: '%', align: right },
-    ...(stacked
-      ? [
-          { title: 'CUMULATIVE', align: right },
-          { title: '%', align: right },
-        ]
-      : []),
+    ...share,
+    ...(stacked ? [{ title: 'CUMULATIVE', align: right }, ...share] : []),
     { title: besideTitle, align: right },
     ...(several ? [{ title: 'PROCS', align: right }] : []),
     { title: ROW_TITLES[by], flexible: 2 },
     ...(placed ? [{ title: 'WHERE', flexible: 1 }] : []),
   ];
+  const withShare = (value: number): string[] => [
+    cell(sort, value, signed),
+    ...(signed ? [] : [formatShare(value, total)]),
+  ];
   const rows = shown.map((row) => [
-    formatValue(sort, row.self[sort]),
-    formatShare(row.self[sort], total),
-    ...(stacked ? [formatValue(sort, row.cumulative[sort]), formatShare(row.cumulative[sort], total)] : []),
-    formatValue(beside, row.self[beside]),
+    ...withShare(row.self[sort]),
+    ...(stacked ? withShare(row.cumulative[sort]) : []),
+    cell(beside, row.self[beside], signed),
     ...(several ? [`${row.processes.length}`] : []),
     row.name,
     ...(placed ? [place(row, by)] : []),
@@ -164,8 +170,9 @@ function rowTable(profile: Profile, options: TopOptions, text: TextOptions, proc
   let out = renderTable(columns, rows, text);
   if (shown.length < all.length) {
     const rest = all.slice(shown.length).reduce((sum, row) => sum + row.self[sort], 0);
-    const share = cumulative ? '' : ` with ${formatValue(sort, rest)} (${formatShare(rest, total)})`;
-    out += dim(`${formatCount(all.length - shown.length)} more rows${share}; --limit 0 shows all\n`, text);
+    const [amount = '', part] = withShare(rest);
+    const which = cumulative ? '' : ` with ${amount}${part === undefined ? '' : ` (${part})`}`;
+    out += dim(`${formatCount(all.length - shown.length)} more rows${which}; --limit 0 shows all\n`, text);
   }
   return out;
 }

@@ -1,28 +1,20 @@
 import { Command, Option } from 'commander';
-import { readLatest } from '../../files/read.js';
 import type { Values } from '../../profile/model.js';
 import type { GroupBy } from '../../report/rows.js';
 import { type TopOptions, topJson, topText } from '../../report/top.js';
-import { symbolize } from '../../symbolize/symbolize.js';
-import { parseCount, parsePid, processesAt } from '../options.js';
+import { parseCount } from '../options.js';
 import { print, printJson, textOptions } from '../output.js';
+import { addFilterOptions, type FilterFlags, load, VALUES } from '../report-options.js';
 
 const GROUPS: GroupBy[] = ['function', 'line', 'mapping', 'package', 'process'];
-const SORTS: Record<string, keyof Values> = {
-  'inuse-space': 'inuseSpace',
-  'inuse-objects': 'inuseObjects',
-  'alloc-space': 'allocSpace',
-  'alloc-objects': 'allocObjects',
-};
 const DEFAULT_ROWS = 20;
 const DEFAULT_ROWS_PER_PROCESS = 5;
 
-interface TopFlags {
+interface TopFlags extends FilterFlags {
   by: GroupBy;
   sort: string;
   cumulative?: boolean;
   limit?: number;
-  pid?: number[];
   perProcess?: boolean;
   json?: boolean;
 }
@@ -36,7 +28,7 @@ function rowLimit(flags: TopFlags): number {
 
 /** `forkheap top`: who allocated. */
 export function topCommand(): Command {
-  return new Command('top')
+  const command = new Command('top')
     .summary('show which functions, files or packages hold the memory')
     .description(
       "Show which functions, files, packages or processes hold the memory, from each process's newest dump. " +
@@ -45,11 +37,10 @@ export function topCommand(): Command {
     .argument('<path...>', 'folders, files, or the prefix that forkheap run printed')
     .addOption(new Option('--by <what>', 'what a row is').choices(GROUPS).default('function'))
     .addOption(
-      new Option('--sort <value>', 'value to show and sort by').choices(Object.keys(SORTS)).default('inuse-space'),
+      new Option('--sort <value>', 'value to show and sort by').choices(Object.keys(VALUES)).default('inuse-space'),
     )
     .option('--cumulative', 'sort by what a function and all it calls allocated')
     .option('--limit <n>', `rows of a table, 0 for all (default: ${DEFAULT_ROWS}; with --json all)`, parseCount)
-    .option('--pid <pid>', 'only this process (repeatable)', parsePid)
     .option('--per-process', `a table for each process (${DEFAULT_ROWS_PER_PROCESS} rows unless --limit is given)`)
     .option('--json', 'print JSON')
     .addHelpText(
@@ -62,18 +53,16 @@ Examples:
   $ forkheap top ./profiles --sort alloc-objects   who allocates most often`,
     )
     .action(async (paths: string[], flags: TopFlags) => {
-      const profile = readLatest(processesAt(paths, flags.pid));
-      const symbols = await symbolize(profile);
-      const warnings = symbols.error === null ? [] : [`${symbols.error.message} [${symbols.error.code}]`];
-      const reported = { ...profile, warnings: [...profile.warnings, ...warnings] };
+      const { profile, symbols } = await load(paths, flags);
       const options: TopOptions = {
         by: flags.by,
-        sort: SORTS[flags.sort] as keyof Values,
+        sort: VALUES[flags.sort] as keyof Values,
         cumulative: flags.cumulative === true,
         limit: rowLimit(flags),
         perProcess: flags.perProcess === true,
       };
-      if (flags.json) printJson(topJson(reported, symbols, options));
-      else print(topText(reported, symbols, options, textOptions()));
+      if (flags.json) printJson(topJson(profile, symbols, options));
+      else print(topText(profile, symbols, options, textOptions()));
     });
+  return addFilterOptions(command);
 }
