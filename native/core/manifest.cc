@@ -100,25 +100,34 @@ void BuildId(uintptr_t start, char* text, size_t size) {
   text[0] = '\0';
   Elf64_Ehdr header{};
   if (!Peek(start, &header) || memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) return;
+  constexpr size_t kMostSegments = 32;
+  Elf64_Phdr segments[kMostSegments];
+  const size_t count = header.e_phnum < kMostSegments ? header.e_phnum : kMostSegments;
+  if (!Peek(start + header.e_phoff, &segments, count * sizeof(Elf64_Phdr))) return;
   Elf64_Addr first_load = UINT64_MAX;
-  for (int i = 0; i < header.e_phnum; ++i) {
-    Elf64_Phdr segment{};
-    if (!Peek(start + header.e_phoff + i * sizeof(segment), &segment)) return;
+  for (size_t i = 0; i < count; ++i) {
+    const Elf64_Phdr& segment = segments[i];
     if (segment.p_type == PT_LOAD && first_load == UINT64_MAX) first_load = segment.p_vaddr & ~uint64_t{4095};
-    if (segment.p_type != PT_NOTE || first_load == UINT64_MAX) continue;
-    uintptr_t at = start + segment.p_vaddr - first_load;
-    const uintptr_t end = at + segment.p_memsz;
-    while (at + sizeof(Elf64_Nhdr) <= end) {
+  }
+  for (size_t i = 0; i < count; ++i) {
+    const Elf64_Phdr& segment = segments[i];
+    if (segment.p_type != PT_NOTE) continue;
+    unsigned char notes[1024];
+    const size_t length = segment.p_memsz < sizeof(notes) ? segment.p_memsz : sizeof(notes);
+    if (!Peek(start + segment.p_vaddr - first_load, &notes, length)) continue;
+    for (size_t at = 0; at + sizeof(Elf64_Nhdr) <= length;) {
       Elf64_Nhdr note{};
-      if (!Peek(at, &note)) break;
-      const uintptr_t description = at + sizeof(note) + ((note.n_namesz + 3U) & ~3U);
-      unsigned char id[64];
-      if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == 4 && note.n_descsz <= sizeof(id)) {
-        if (!Peek(description, &id, note.n_descsz)) return;
-        for (size_t k = 0; k < note.n_descsz && 2 * k + 3 <= size; ++k) snprintf(text + 2 * k, 3, "%02x", id[k]);
+      memcpy(&note, notes + at, sizeof(note));
+      const size_t id = at + sizeof(note) + ((note.n_namesz + size_t{3}) & ~size_t{3});
+      const size_t end = id + ((note.n_descsz + size_t{3}) & ~size_t{3});
+      if (end > length) break;
+      if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == 4) {
+        for (size_t k = 0; k < note.n_descsz && 2 * k + 3 <= size; ++k) {
+          snprintf(text + 2 * k, 3, "%02x", notes[id + k]);
+        }
         return;
       }
-      at = description + ((note.n_descsz + 3U) & ~3U);
+      at = end;
     }
   }
 }
@@ -130,6 +139,8 @@ void AppendMappings(std::string_view dump, TextBuffer* out) {
   std::string_view rest = heading == std::string_view::npos ? std::string_view() : dump.substr(heading);
   bool first = true;
   uintptr_t file_start = 0;
+  uintptr_t known_start = 0;
+  char id[130] = "";
   while (!rest.empty()) {
     const size_t newline = rest.find('\n');
     const std::string_view line = rest.substr(0, newline);
@@ -144,8 +155,9 @@ void AppendMappings(std::string_view dump, TextBuffer* out) {
     if (offset == 0) file_start = start;
     const char* file = strchr(text, '/');
     if (permissions[2] != 'x' || file == nullptr) continue;
-    char id[130];
-    BuildId(file_start, id, sizeof(id));
+    // The executable mappings of a file follow each other.
+    if (file_start != known_start) BuildId(file_start, id, sizeof(id));
+    known_start = file_start;
     out->Format("%s\n    { \"start\": \"0x%" PRIx64 "\", \"limit\": \"0x%" PRIx64 "\", \"offset\": \"0x%" PRIx64
                 "\", \"buildId\": \"%s\", \"file\": ",
                 first ? "" : ",", start, limit, offset, id);

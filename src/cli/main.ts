@@ -53,7 +53,18 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 try {
-  await createProgram([runCommand(), dumpCommand(), lsCommand(), topCommand(), doctorCommand()]).parseAsync();
+  await createProgram([
+    runCommand(),
+    dumpCommand(),
+    lsCommand(),
+    topCommand(),
+    treeCommand(),
+    flamegraphCommand(),
+    diffCommand(),
+    mergeCommand(),
+    exportCommand(),
+    doctorCommand(),
+  ]).parseAsync();
 } catch (error) {
   process.exitCode = report(error);
 }
