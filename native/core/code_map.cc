@@ -28,7 +28,8 @@ namespace {
 
 template <typename T>
 T* Pages(size_t count) {
-  void* pages = mmap(nullptr, count * sizeof(T), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* pages =
+      mmap(nullptr, count * sizeof(T), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   return pages == MAP_FAILED ? nullptr : static_cast<T*>(pages);
 }
 
@@ -63,8 +64,8 @@ struct JitCodeEvent {
 };
 
 void OnCodeEvent(const JitCodeEvent* event) {
-  // Bytecode is not executed by the processor: with --interpreted-frames-native-stack each interpreted function has an entry of
-  // its own, which comes as code.
+  // Bytecode is not executed by the processor: with --interpreted-frames-native-stack each interpreted function has an
+  // entry of its own, which comes as code.
   if (event->code_type == JitCodeEvent::kByteCode) return;
   const auto start = reinterpret_cast<uintptr_t>(event->code_start);
   if (event->type == JitCodeEvent::kAdded) {
@@ -192,7 +193,8 @@ void CodeMap::AddCodeRange(uintptr_t start, size_t size) {
 bool CodeMap::IsEngineCode(uintptr_t pc) const {
   const uint32_t count = range_count_.load(std::memory_order_acquire);
   for (uint32_t i = 0; i < count; ++i) {
-    if (pc - ranges_[i].start.load(std::memory_order_relaxed) < ranges_[i].size.load(std::memory_order_relaxed)) return true;
+    if (pc - ranges_[i].start.load(std::memory_order_relaxed) < ranges_[i].size.load(std::memory_order_relaxed))
+      return true;
   }
   return false;
 }
@@ -212,8 +214,7 @@ void CodeMap::MarkUsed(uint32_t id) {
 bool WatchJavaScript() {
   const auto current = reinterpret_cast<void* (*)()>(dlsym(RTLD_DEFAULT, "_ZN2v87Isolate10GetCurrentEv"));
   const auto set_handler = reinterpret_cast<void (*)(void*, int, void (*)(const JitCodeEvent*))>(
-      dlsym(RTLD_DEFAULT,
-            "_ZN2v87Isolate22SetJitCodeEventHandlerENS_19JitCodeEventOptionsEPFvPKNS_12JitCodeEventEE"));
+      dlsym(RTLD_DEFAULT, "_ZN2v87Isolate22SetJitCodeEventHandlerENS_19JitCodeEventOptionsEPFvPKNS_12JitCodeEventEE"));
   const auto builtins = reinterpret_cast<void (*)(void*, const void**, size_t*)>(
       dlsym(RTLD_DEFAULT, "_ZN2v87Isolate20GetEmbeddedCodeRangeEPPKvPm"));
   if (current == nullptr || set_handler == nullptr) return false;
@@ -233,8 +234,8 @@ bool WatchJavaScript() {
     builtins(isolate, &start, &size);
     g_code_map.SetBuiltins(reinterpret_cast<uintptr_t>(start), size);
   }
-  // Not the code that is there already: it is Node's own, since we come before the program, and listing it takes longer than
-  // all of Node's start.
+  // Not the code that is there already: it is Node's own, since we come before the program, and listing it takes longer
+  // than all of Node's start.
   constexpr int kFromNowOn = 0;
   set_handler(isolate, kFromNowOn, OnCodeEvent);
   return true;

@@ -1,5 +1,5 @@
-// Which JavaScript function lies at which address, now. The engine reuses addresses, so a stack records, in the place of the
-// address, a number of its own for the function that lay there when the stack was taken: a code address.
+// Which JavaScript function lies at which address, now. The engine reuses addresses, so a stack records, in the place
+// of the address, a number of its own for the function that lay there when the stack was taken: a code address.
 //
 // Written by the engine's code events, under a lock; read inside malloc, without one.
 #pragma once
@@ -32,7 +32,8 @@ class CodeMap {
   void Move(uintptr_t from, uintptr_t to, size_t size);
   // The engine's builtins inside its executable, which have no code events that matter.
   void SetBuiltins(uintptr_t start, size_t size);
-  // Where an engine puts the code that it makes. What lies there without an event is Node's own, from before the first event.
+  // Where an engine puts the code that it makes. What lies there without an event is Node's own, from before the first
+  // event.
   void AddCodeRange(uintptr_t start, size_t size);
 
   // Runs inside malloc.
@@ -106,8 +107,8 @@ class CodeMap {
 
 extern CodeMap g_code_map;
 
-// Tells g_code_map of the code of the JavaScript engine that this thread runs, from now on and what there is. False when there
-// is no V8 in this process, or one that we do not know.
+// Tells g_code_map of the code of the JavaScript engine that this thread runs, from now on and what there is. False
+// when there is no V8 in this process, or one that we do not know.
 bool WatchJavaScript();
 
 }  // namespace forkheap

@@ -28,9 +28,8 @@ bool Control::Open(const char* path, bool make) {
   if (fd < 0) return false;
   struct stat info {};
   void* pages = MAP_FAILED;
-  const bool sized = fstat(fd, &info) == 0 &&
-                     (info.st_size == static_cast<off_t>(sizeof(File)) ||
-                      (make && info.st_size == 0 && ftruncate(fd, sizeof(File)) == 0));
+  const bool sized = fstat(fd, &info) == 0 && (info.st_size == static_cast<off_t>(sizeof(File)) ||
+                                               (make && info.st_size == 0 && ftruncate(fd, sizeof(File)) == 0));
   if (sized) pages = mmap(nullptr, sizeof(File), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   close(fd);
   if (pages == MAP_FAILED) return false;

@@ -1,5 +1,5 @@
-// The control file of a process tree, which every profiled process maps shared: a request for dumps reaches all of them at once,
-// takes no signal from the program and no socket, and works in forked children that run no JavaScript.
+// The control file of a process tree, which every profiled process maps shared: a request for dumps reaches all of them
+// at once, takes no signal from the program and no socket, and works in forked children that run no JavaScript.
 #pragma once
 
 #include <atomic>
@@ -31,7 +31,8 @@ class Control {
 
   // Runs inside malloc. Whether a request waits for this process's answer.
   [[nodiscard]] bool Pending() const {
-    return slot_ != nullptr && file_->request.load(std::memory_order_relaxed) != slot_->answered.load(std::memory_order_relaxed);
+    return slot_ != nullptr &&
+           file_->request.load(std::memory_order_relaxed) != slot_->answered.load(std::memory_order_relaxed);
   }
   [[nodiscard]] uint32_t Current() const { return file_->request.load(std::memory_order_acquire); }
   void Answer(uint32_t request, bool failed);

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <string>
 
+#include "exact_profile.h"
 #include "text_buffer.h"
 
 namespace forkheap {
@@ -71,6 +72,16 @@ bool Gperftools::Load() {
   // The next one after our own interposed method.
   fill_profile_ =
       reinterpret_cast<FillProfileMethod>(dlsym(RTLD_NEXT, "_ZNK16HeapProfileTable18FillOrderedProfileEPci"));
+  int major = 0;
+  int minor = 0;
+  const auto version = Find<const char* (*)(int*, int*, const char**)>("tc_version");
+  if (version != nullptr) version(&major, &minor, nullptr);
+  // The layout of AllocContextInfo is known for these.
+  if (fill_profile_ != nullptr && major == 2 && minor >= 7 && minor <= 15) {
+    iterate_ = Find<void (*)(const void*, void (*)(const void*))>(
+        "_ZNK16HeapProfileTable27IterateOrderedAllocContextsEPFvRKNS_16AllocContextInfoEE");
+    narrow_counts_ = minor <= 10;
+  }
   extension_ = Find<void* (*)()>("_ZN15MallocExtension8instanceEv");
   get_heap_sample_ = Find<void (*)(void*, void*)>(
       "_ZN15MallocExtension13GetHeapSampleEPNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEE");
@@ -89,6 +100,37 @@ bool Gperftools::Load() {
     snprintf(file_, sizeof(file_), "%s", info.dli_fname);
   }
   return true;
+}
+
+namespace {
+
+// HeapProfileTable::AllocContextInfo, by the type of its counts.
+template <typename Count>
+struct ContextInfo {
+  Count allocs;
+  Count frees;
+  int64_t alloc_size;
+  int64_t free_size;
+  int stack_depth;
+  const void* const* call_stack;
+};
+
+// The method's callback takes no data of ours.
+thread_local TextBuffer* t_raw __attribute__((tls_model("initial-exec"))) = nullptr;
+
+template <typename Count>
+void CopyContext(const void* data) {
+  const auto* info = static_cast<const ContextInfo<Count>*>(data);
+  AppendRawStack({info->allocs, info->frees, info->alloc_size, info->free_size, info->stack_depth}, info->call_stack,
+                 t_raw);
+}
+
+}  // namespace
+
+void Gperftools::CopyProfile(const void* table, TextBuffer* raw) const {
+  t_raw = raw;
+  iterate_(table, narrow_counts_ ? CopyContext<int32_t> : CopyContext<int64_t>);
+  t_raw = nullptr;
 }
 
 bool Gperftools::GetHeapSample(TextBuffer* text) const {

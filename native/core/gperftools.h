@@ -37,6 +37,13 @@ class Gperftools {
   using FillProfileMethod = int (*)(const void* table, char* buffer, int size);
   [[nodiscard]] FillProfileMethod fill_profile() const { return fill_profile_; }
 
+  // Up to 2.15 the table that FillProfile is called on can be walked instead: CopyProfile() appends a RawStack for each
+  // of its stacks, in a small part of the time. Only with heap_lock held, that is from FillProfile's place. Where the
+  // method is not exported, or counts of this version's layout are not known, FillProfile formats the text with the
+  // lock held.
+  [[nodiscard]] bool can_copy() const { return iterate_ != nullptr; }
+  void CopyProfile(const void* table, class TextBuffer* raw) const;
+
   // tcmalloc's sampled heap, in text. Empty when the library was built without it.
   bool GetHeapSample(class TextBuffer* text) const;
   // Bytes between samples, 0 is off. Threads see a new value at their next sample, or after 16 MiB when it was off.
@@ -65,6 +72,9 @@ class Gperftools {
   int (*is_running_)() = nullptr;
   char* (*get_profile_)() = nullptr;
   FillProfileMethod fill_profile_ = nullptr;
+  void (*iterate_)(const void* table, void (*visit)(const void* info)) = nullptr;
+  // 2.10 counts allocations in 32 bits, 2.11 to 2.15 in 64.
+  bool narrow_counts_ = false;
   void* (*extension_)() = nullptr;
   void (*get_heap_sample_)(void* extension, void* string) = nullptr;
   int (*get_property_)(const char*, size_t*) = nullptr;

@@ -1,7 +1,6 @@
 #include "manifest.h"
 
 #include <elf.h>
-#include <fcntl.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -10,6 +9,7 @@
 
 #include "code_map.h"
 #include "gperftools.h"
+#include "proc.h"
 
 #ifndef FORKHEAP_VERSION
 #define FORKHEAP_VERSION "0.0.0"
@@ -53,18 +53,6 @@ void AppendTime(TextBuffer* out, const char* name, const timespec& time) {
   gmtime_r(&time.tv_sec, &parts);
   out->Format("  \"%s\": \"%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ\",\n", name, parts.tm_year + 1900, parts.tm_mon + 1,
               parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, time.tv_nsec / 1000000);
-}
-
-// The whole of a /proc file.
-void ReadProc(const char* path, TextBuffer* out) {
-  const int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return;
-  while (out->Reserve(out->size() + 32768)) {
-    const ssize_t got = read(fd, out->data() + out->size(), 32768 - 1);
-    if (got <= 0) break;
-    out->SetSize(out->size() + static_cast<size_t>(got));
-  }
-  close(fd);
 }
 
 void AppendLink(TextBuffer* out, const char* name, const char* path) {

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "code_map.h"
+#include "exact_profile.h"
 #include "gperftools.h"
 #include "log.h"
 #include "manifest.h"
@@ -235,18 +236,34 @@ void Session::SetSampleInterval(int64_t bytes, Status* status) {
   Unlock();
 }
 
+namespace {
+
+// False inside a hook.
+bool CaptureExact(TextBuffer* out) {
+  TextBuffer raw;
+  TextBuffer* const copy = g_gperftools.can_copy() ? &raw : out;
+  {
+    GateGuard gate(g_gate);
+    if (!gate.entered()) return false;
+    const bool fills = g_gperftools.fill_profile() != nullptr;
+    t_capture = fills ? copy : nullptr;
+    char* text = g_gperftools.GetProfile();
+    t_capture = nullptr;
+    if (!fills && text != nullptr) out->Append(text);
+    free(text);
+  }
+  if (copy == &raw && !raw.failed()) FormatExactProfile(&raw, out);
+  return true;
+}
+
+}  // namespace
+
 void Session::CaptureText(TextBuffer* out, Status* status) {
   if (options_.mode == Mode::kExact) {
-    GateGuard gate(g_gate);
-    if (!gate.entered()) {
+    if (!CaptureExact(out)) {
       status->Fail("ERR_FORKHEAP_DUMP_FAILED", 0, "a dump was asked for from inside an allocation hook");
       return;
     }
-    t_capture = g_gperftools.fill_profile() != nullptr ? out : nullptr;
-    char* text = g_gperftools.GetProfile();
-    t_capture = nullptr;
-    if (g_gperftools.fill_profile() == nullptr && text != nullptr) out->Append(text);
-    free(text);
   } else {
     TextBuffer sample;
     {

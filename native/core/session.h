@@ -18,7 +18,7 @@ namespace forkheap {
 class Session {
  public:
   constexpr Session() {}  // hooks run before dynamic initialization
-  ~Session() {}  // NOLINT(modernize-use-equals-default): the union has none
+  ~Session() {}           // NOLINT(modernize-use-equals-default): the union has none
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 

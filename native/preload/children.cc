@@ -1,5 +1,5 @@
-// Children that are given an environment of their own are followed too: the exec functions add what is missing. They run
-// between fork() and exec, also in a child of vfork(), so everything lies on their own stack.
+// Children that are given an environment of their own are followed too: the exec functions add what is missing. They
+// run between fork() and exec, also in a child of vfork(), so everything lies on their own stack.
 
 #include <alloca.h>
 #include <dlfcn.h>
@@ -17,8 +17,8 @@
 
 namespace {
 
-// "NAME=VALUE" of each variable that makes a child a profiled one, each with its '\0'. Replaced, never freed: a child may be
-// reading it.
+// "NAME=VALUE" of each variable that makes a child a profiled one, each with its '\0'. Replaced, never freed: a child
+// may be reading it.
 struct Variables {
   static constexpr int kMost = 32;
   const char* text[kMost];
@@ -176,8 +176,8 @@ int WithChildEnvironment(char* const* given, Run run) {
   return run(const_cast<char* const*>(env));
 }
 
-using SpawnFunction = int (*)(pid_t*, const char*, const posix_spawn_file_actions_t*, const posix_spawnattr_t*, char* const*,
-                              char* const*);
+using SpawnFunction = int (*)(pid_t*, const char*, const posix_spawn_file_actions_t*, const posix_spawnattr_t*,
+                              char* const*, char* const*);
 using ExecFunction = int (*)(const char*, char* const*, char* const*);
 
 int Exec(const char* file, char* const* argv, char* const* env) {
@@ -227,17 +227,19 @@ FORKHEAP_EXPORT int execv(const char* file, char* const argv[]) { return Exec(fi
 
 FORKHEAP_EXPORT int execvp(const char* file, char* const argv[]) { return ExecInPath(file, argv, environ); }
 
-FORKHEAP_EXPORT int execvpe(const char* file, char* const argv[], char* const env[]) { return ExecInPath(file, argv, env); }
+FORKHEAP_EXPORT int execvpe(const char* file, char* const argv[], char* const env[]) {
+  return ExecInPath(file, argv, env);
+}
 
-#define FORKHEAP_COLLECT_ARGUMENTS(argv, first)                                   \
-  va_list args;                                                                   \
-  va_start(args, first);                                                          \
-  va_list counting;                                                               \
-  va_copy(counting, args);                                                        \
-  const size_t count = CountArguments(counting);                                  \
-  va_end(counting);                                                               \
-  auto** argv = static_cast<char**>(alloca((count + 1) * sizeof(char*)));         \
-  argv[0] = const_cast<char*>(first);                                             \
+#define FORKHEAP_COLLECT_ARGUMENTS(argv, first)                           \
+  va_list args;                                                           \
+  va_start(args, first);                                                  \
+  va_list counting;                                                       \
+  va_copy(counting, args);                                                \
+  const size_t count = CountArguments(counting);                          \
+  va_end(counting);                                                       \
+  auto** argv = static_cast<char**>(alloca((count + 1) * sizeof(char*))); \
+  argv[0] = const_cast<char*>(first);                                     \
   for (size_t i = 1; i <= count; ++i) argv[i] = va_arg(args, char*);
 
 FORKHEAP_EXPORT int execl(const char* file, const char* first, ...) {

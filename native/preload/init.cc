@@ -116,8 +116,8 @@ const forkheap_interface kInterface = {
     },
 };
 
-// tcmalloc sets these two for libstdc++'s old allocators, and children would inherit them. Entries that were there from the
-// start lie above the stack.
+// tcmalloc sets these two for libstdc++'s old allocators, and children would inherit them. Entries that were there from
+// the start lie above the stack.
 void ForgetVariablesOfTcmalloc() {
   for (const char* name : {"GLIBCPP_FORCE_NEW", "GLIBCXX_FORCE_NEW"}) {
     const char* value = getenv(name);  // NOLINT(concurrency-mt-unsafe): before main()

@@ -172,6 +172,10 @@ __attribute__((visibility("default"))) int FillOrderedProfile(const void* table,
   if (fill == nullptr) return 0;
   TextBuffer* out = t_capture;
   if (out == nullptr) return fill(table, buffer, size);
+  if (g_gperftools.can_copy()) {
+    g_gperftools.CopyProfile(table, out);
+    return 0;
+  }
   // A line has at most 32 addresses of 19 characters and four numbers; a result that ends further from the buffer's end
   // has dropped none.
   constexpr int kLongestLine = 4096;
