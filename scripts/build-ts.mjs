@@ -1,7 +1,7 @@
 // Compiles src/ twice: ES modules into lib/, CommonJS into lib/cjs/. tsc takes a file's dialect from the nearest
 // package.json of its *source*, so the CommonJS pass compiles a copy of src/ that lies under such a package.json.
 import { execFileSync } from 'node:child_process';
-import { chmodSync, cpSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildSync } from 'esbuild';
@@ -10,11 +10,6 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const lib = join(root, 'lib');
 const tsc = join(root, 'node_modules', '.bin', 'tsc');
 rmSync(lib, { recursive: true, force: true });
-
-// Runs in a browser, except for the types of its data.
-const pageSources = readdirSync(join(root, 'src', 'report', 'page'))
-  .filter((name) => name.endsWith('.ts') && name !== 'data.ts')
-  .map((name) => `src/report/page/${name}`);
 
 const run = (...args) => execFileSync(tsc, args, { cwd: root, stdio: 'inherit' });
 run('-p', 'tsconfig.json');
@@ -32,7 +27,7 @@ writeFileSync(
     extends: join(root, 'tsconfig.json'),
     compilerOptions: { rootDir: 'src', outDir: join(lib, 'cjs') },
     include: ['src'],
-    exclude: ['src/cli', 'src/root.mts', 'src/register.cts', ...pageSources],
+    exclude: ['src/cli', 'src/root.mts', 'src/register.cts', 'src/report/page'],
   }),
 );
 run('-p', staging);

@@ -1,8 +1,8 @@
 import { type Profile, type Sample, totalValues, type Values } from '../profile/model.js';
-import { resolveLocation, type ShownFrame, sampleOwner } from '../symbolize/resolve.js';
 import { foldInternals } from '../symbolize/fold.js';
+import { resolveLocation, type ShownFrame, sampleOwner } from '../symbolize/resolve.js';
 import { frameKey, titleFrame } from './call-tree.js';
-import type { PageData } from './page/data.js';
+import type { PageData } from './page-data.js';
 import { commandText, modeText } from './processes.js';
 
 const VALUES: readonly (keyof Values)[] = ['inuseSpace', 'inuseObjects', 'allocSpace', 'allocObjects'];

@@ -83,7 +83,9 @@ export function treeText(profile: Profile, symbols: SymbolizeResult, options: Tr
   const root = buildCallTree(profile, options);
   const { value } = options;
   const whole = root.total[value];
-  const lines = [`${formatValue(value, whole)}  100.0%  all ${plural(profile.processes)}`];
+  const lines = [
+    `${formatValue(value, whole).padStart(10)} ${formatShare(whole, whole).padStart(6)}  all ${plural(profile.processes)}`,
+  ];
   const visit = (node: CallNode, depth: number, branch: string): void => {
     const children = shownChildren(node, depth, whole, options);
     for (const [i, child] of children.entries()) {

@@ -10,7 +10,7 @@ const CHILD = 'test/fixtures/programs/root-leak.mjs';
 const ways: Record<string, string> = {
   spawn: 'out(spawn(process.execPath, args, { env }).stdout)',
   'spawn with a shell': 'out(spawn("exec " + line, { env, shell: true }).stdout)',
-  fork: 'out(fork(args[0], args.slice(1), { env, silent: true }).stdout)',
+  fork: 'out(fork(args[0], args.slice(1), { env, silent: true, execArgv: [] }).stdout)',
   exec: 'exec("exec " + line, { env }, done)',
   'exec with promises': 'promisify(exec)("exec " + line, { env }).then(({ stdout }) => done(null, stdout))',
   execFile: 'execFile(process.execPath, args, { env }, done)',

@@ -1,4 +1,4 @@
-import type { PageData, PageProcess } from './data.js';
+import type { PageData, PageProcess } from '../page-data.js';
 
 /** Makes an element; what is in it is text, whatever it looks like. */
 export function element<K extends keyof HTMLElementTagNameMap>(

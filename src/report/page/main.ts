@@ -1,6 +1,6 @@
+import type { PageData } from '../page-data.js';
 import { Chart } from './chart.js';
 import { ownerColor } from './colors.js';
-import type { PageData } from './data.js';
 import { element, layout } from './layout.js';
 import { format, functionRows, Model, ownerRows, processRows, share, VALUE_NAMES, type View } from './model.js';
 import './style.css';

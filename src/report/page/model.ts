@@ -1,4 +1,4 @@
-import type { PageData } from './data.js';
+import type { PageData } from '../page-data.js';
 
 /** What the reader has chosen. */
 export interface View {
@@ -191,6 +191,9 @@ export function processRows(model: Model, view: View): TableRow[] {
     { ...view, process: -1 },
     true,
     (i) => samples.process[i] as number,
-    (key) => ({ name: `${processes[key]?.pid || '?'}  ${processes[key]?.command}`, detail: processes[key]?.kind ?? '' }),
+    (key) => ({
+      name: `${processes[key]?.pid || '?'}  ${processes[key]?.command}`,
+      detail: processes[key]?.kind ?? '',
+    }),
   );
 }

@@ -16,11 +16,7 @@ export interface TableOptions {
   choose: ((row: TableRow) => void) | null;
 }
 
-function element<K extends keyof HTMLElementTagNameMap>(
-  name: K,
-  text = '',
-  className = '',
-): HTMLElementTagNameMap[K] {
+function element<K extends keyof HTMLElementTagNameMap>(name: K, text = '', className = ''): HTMLElementTagNameMap[K] {
   const made = document.createElement(name);
   made.textContent = text;
   if (className !== '') made.className = className;
