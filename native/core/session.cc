@@ -88,6 +88,8 @@ void Session::Lock() {
 
 void Session::Unlock() { lock_.store(0); }
 
+bool Session::IsBusyHere() const { return lock_.load() == static_cast<int32_t>(syscall(SYS_gettid)); }
+
 void Session::SetProcess(Kind kind, int32_t parent_pid, bool follow_children) {
   kind_ = kind;
   pid_ = getpid();
@@ -465,7 +467,7 @@ void Session::AtEnd(int exit_code, int signal_number, bool quick) {
   // Another thread may be in the middle of a dump; it may also be one that will never finish it.
   const int64_t deadline = NowMs() + 5000;
   while (!TryLock()) {
-    if (NowMs() >= deadline || lock_.load() == static_cast<int32_t>(syscall(SYS_gettid))) return;
+    if (NowMs() >= deadline || IsBusyHere()) return;
     sched_yield();
   }
   Status status;

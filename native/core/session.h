@@ -71,6 +71,9 @@ class Session {
   // exit(), such as one whose exec failed; it leaves no files.
   void AtEnd(int exit_code, int signal_number, bool quick);
 
+  // Async-signal-safe. Whether this thread is in the middle of a dump.
+  [[nodiscard]] bool IsBusyHere() const;
+
   // Writes a dump now if one can be written, and complains once if not.
   void AutomaticDumpNow();
 

@@ -97,6 +97,8 @@ export interface ProfiledProcess {
   readonly exit: ManifestExit | null;
   /** What was running; null when unknown. */
   readonly versions: ProcessVersions | null;
+  /** How many stacks were walked in it, and how many of them end before their outermost frame; null when unknown. */
+  readonly stacks: { readonly walked: number; readonly truncated: number } | null;
   /** Paths of its dumps, oldest first. */
   readonly dumps: readonly string[];
 }

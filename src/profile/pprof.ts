@@ -231,6 +231,7 @@ const UNKNOWN_PROCESS: ProfiledProcess = {
   startTime: null,
   exit: null,
   versions: null,
+  stacks: null,
   dumps: [],
 };
 
@@ -249,7 +250,7 @@ function parseProcess(json: string): ProfiledProcess | null {
       model === null || (typeof found[name] === typeof model && Array.isArray(found[name]) === Array.isArray(model));
     if (!same) return null;
   }
-  const { parentPid, startTime, exit, versions } = found;
+  const { parentPid, startTime, exit, versions, stacks } = found;
   const known = found as unknown as ProfiledProcess;
   return {
     ...known,
@@ -257,6 +258,7 @@ function parseProcess(json: string): ProfiledProcess | null {
     startTime: typeof startTime === 'string' ? startTime : null,
     exit: typeof exit === 'object' ? (exit as ProfiledProcess['exit']) : null,
     versions: typeof versions === 'object' ? (versions as ProfiledProcess['versions']) : null,
+    stacks: typeof stacks === 'object' ? (stacks as ProfiledProcess['stacks']) : null,
     dumps: known.dumps.filter((dump) => typeof dump === 'string'),
   };
 }

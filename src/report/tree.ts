@@ -2,9 +2,9 @@ import { posix } from 'node:path';
 import { type Profile, type ProfiledProcess, roundValues, type Values } from '../profile/model.js';
 import type { SymbolizeResult } from '../symbolize/symbolize.js';
 import { buildCallTree, type CallNode, type CallTreeOptions } from './call-tree.js';
+import { notes, warningsOf } from './notes.js';
 import { type ProcessJson, processesJson } from './processes.js';
 import { dim, type TextOptions } from './table.js';
-import { notes } from './top.js';
 import { elide, formatShare, printable } from './units.js';
 import { formatValue } from './values.js';
 
@@ -63,7 +63,7 @@ export function treeJson(profile: Profile, options: TreeOptions): TreeJson {
     processes: processesJson(profile),
     total: roundValues(root.total),
     rows: convert(root, 0).children,
-    warnings: [...profile.warnings],
+    warnings: warningsOf(profile),
   };
 }
 

@@ -136,7 +136,11 @@ t.test('no room for a dump: earlier ones stay whole, and later ones can be made'
   t.same(said.codes, Array(3).fill('ERR_FORKHEAP_DUMP_FAILED'));
   t.match(said.error, { message: /cannot write .*0002\.heap: no space left on the device\. Earlier dumps are whole/ });
   t.equal(said.running, true, 'stop() that cannot write does not stop');
-  t.same(said.files.sort(), [`profile_${said.pid}.0001.heap`, `profile_${said.pid}.json`], 'no half files');
+  t.same(
+    said.files.sort(),
+    ['profile.control', `profile_${said.pid}.0001.heap`, `profile_${said.pid}.json`],
+    'no half files',
+  );
   t.same([said.first, said.last], [1, 2].map((number) => `${prefix}_${said.pid}.000${number}.heap`));
   t.same(filesIn(dirname(prefix)), [...[1, 2].map((n) => `profile_${said.pid}.000${n}.heap`), `profile_${said.pid}.json`]);
   t.equal((await leaksOf(t, said.first)).get(said.pid)?.inuseObjects, 1);

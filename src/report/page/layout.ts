@@ -105,7 +105,7 @@ export function layout(data: PageData): Page {
   search.placeholder = 'function, file or package';
   const found = element('output', '', 'found');
   const reset = element('button', 'Reset zoom', 'button');
-  const theme = element('button', 'Dark / light', 'button quiet');
+  const theme = element('button', 'Dark / light', 'button theme');
   const total = element('strong', '', 'total');
   const change = element('span', '', 'change');
   const notice = element('p', 'The baseline has nothing of this process: everything here counts as new.', 'notice');
