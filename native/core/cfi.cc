@@ -452,8 +452,8 @@ Object FindObjectAt(uintptr_t pc) {
     const Object object{static_cast<const uint8_t*>(found.map_start), static_cast<const uint8_t*>(found.map_end),
                         static_cast<const uint8_t*>(found.eh_frame_hdr)};
     if (object.Holds(object.eh_frame_hdr, 1)) return object;
-    // glibc lists an object whose segments do not follow each other (node itself) by segment: where its tables end is not
-    // told, and they are trusted.
+    // glibc lists an object whose segments do not follow each other (node itself) by segment: where its tables end is
+    // not told, and they are trusted.
     return {nullptr, reinterpret_cast<const uint8_t*>(uintptr_t{1} << 47), object.eh_frame_hdr};
   }
   const int count = g_known_count.load(std::memory_order_acquire);

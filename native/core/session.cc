@@ -98,6 +98,11 @@ void Session::SetProcess(Kind kind, int32_t parent_pid, bool follow_children) {
   follow_children_ = follow_children;
 }
 
+void Session::StandAside() {
+  WriteParentVariable(parent_pid_, parent_pid_);
+  PassParentOn(parent_pid_);
+}
+
 void Session::SetFollowChildren(bool follow) { follow_children_ = follow; }
 
 void Session::SetNodeVersion(const char* version) { snprintf(node_version_, sizeof(node_version_), "%s", version); }

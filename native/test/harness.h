@@ -42,9 +42,9 @@ inline int RunTests(const char* program) {
 
 #define FORKHEAP_JOIN_(a, b) a##b
 #define FORKHEAP_JOIN(a, b) FORKHEAP_JOIN_(a, b)
-#define TEST(name)                                                                                \
-  static void FORKHEAP_JOIN(Test, __LINE__)();                                                    \
-  static const bool FORKHEAP_JOIN(g_registered, __LINE__) =                                       \
-      ::forkheap::test::Register(name, FORKHEAP_JOIN(Test, __LINE__));                            \
+#define TEST(name)                                                     \
+  static void FORKHEAP_JOIN(Test, __LINE__)();                         \
+  static const bool FORKHEAP_JOIN(g_registered, __LINE__) =            \
+      ::forkheap::test::Register(name, FORKHEAP_JOIN(Test, __LINE__)); \
   static void FORKHEAP_JOIN(Test, __LINE__)()
 #define EXPECT(condition) ::forkheap::test::Check((condition), #condition, __FILE__, __LINE__)

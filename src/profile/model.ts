@@ -128,6 +128,9 @@ export interface Profile {
   readonly warnings: readonly string[];
 }
 
+/** The names of the four values. */
+export const VALUE_KEYS: readonly (keyof Values)[] = ['inuseObjects', 'inuseSpace', 'allocObjects', 'allocSpace'];
+
 /** Four zeros. */
 export function zeroValues(): Values {
   return { inuseObjects: 0, inuseSpace: 0, allocObjects: 0, allocSpace: 0 };

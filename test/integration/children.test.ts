@@ -4,6 +4,8 @@ import t, { type Test } from 'tap';
 import { script } from '../helpers/preloaded.js';
 import { filesIn, leaksOf, manifestOf, manifestsOf, type ProfiledRun, runProfiled } from '../helpers/profiles.js';
 
+t.setTimeout(300_000);
+
 const CHILD = 'test/fixtures/programs/root-leak.mjs';
 
 /** Each starts `node CHILD 5 1000` with an environment of its own, in the scope of child_process's functions. */
@@ -14,7 +16,8 @@ const ways: Record<string, string> = {
   exec: 'exec("exec " + line, { env }, done)',
   'exec with promises': 'promisify(exec)("exec " + line, { env }).then(({ stdout }) => done(null, stdout))',
   execFile: 'execFile(process.execPath, args, { env }, done)',
-  'execFile with promises': 'promisify(execFile)(process.execPath, args, { env }).then(({ stdout }) => done(null, stdout))',
+  'execFile with promises':
+    'promisify(execFile)(process.execPath, args, { env }).then(({ stdout }) => done(null, stdout))',
   spawnSync: 'done(null, spawnSync(process.execPath, args, { env }).stdout)',
   execSync: 'done(null, execSync("exec " + line, { env }))',
   execFileSync: 'done(null, execFileSync(process.execPath, args, { env }))',
@@ -36,10 +39,7 @@ const dialects = {
 
 async function followed(t: Test, { prefix, folder, result }: ProfiledRun): Promise<void> {
   const { parent, child } = JSON.parse(result.stdout) as { parent: number; child: number };
-  t.same(
-    filesIn(folder),
-    [parent, child].flatMap((pid) => [`profile_${pid}.0001.heap`, `profile_${pid}.json`]).sort(),
-  );
+  t.same(filesIn(folder), [parent, child].flatMap((pid) => [`profile_${pid}.0001.heap`, `profile_${pid}.json`]).sort());
   t.match(manifestOf(prefix, child), { pid: child, parentPid: parent, kind: 'child', exit: { code: 0 } });
   t.match((await leaksOf(t, prefix)).get(child), { inuseObjects: 5, inuseSpace: 5000 });
 }

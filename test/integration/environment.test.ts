@@ -16,7 +16,10 @@ function library(t: Test, name: string): string {
   const folder = t.testdir({});
   const source = join(folder, 'loaded.c');
   const file = join(folder, 'loaded.so');
-  writeFileSync(source, `#include <stdlib.h>\n__attribute__((constructor)) static void f(void) { setenv("${name}", "1", 1); }\n`);
+  writeFileSync(
+    source,
+    `#include <stdlib.h>\n__attribute__((constructor)) static void f(void) { setenv("${name}", "1", 1); }\n`,
+  );
   execFileSync('cc', ['-shared', '-fPIC', '-o', file, source]);
   return file;
 }
@@ -36,7 +39,9 @@ const levels = (depth: number): string => `
 `;
 
 t.test('LD_PRELOAD and NODE_OPTIONS are kept, and nothing is there twice', async (t) => {
-  const folder = t.testdir({ 'folder with "spaces"': { 'hook.cjs': 'globalThis.hooked = (globalThis.hooked ?? 0) + 1;' } });
+  const folder = t.testdir({
+    'folder with "spaces"': { 'hook.cjs': 'globalThis.hooked = (globalThis.hooked ?? 0) + 1;' },
+  });
   const file = join(folder, 'levels.cjs');
   writeFileSync(file, `process.env.HOOKED = String(globalThis.hooked);${levels(3)}`);
   const other = library(t, 'OTHER_LOADED');
@@ -47,7 +52,10 @@ t.test('LD_PRELOAD and NODE_OPTIONS are kept, and nothing is there twice', async
     env: { LD_PRELOAD: other, NODE_OPTIONS: options },
   });
   t.equal(result.stderr, '');
-  const found = result.stdout.trimEnd().split('\n').map((line) => JSON.parse(line) as Environment);
+  const found = result.stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Environment);
   t.equal(found.length, 4);
   for (const env of found) {
     t.equal(env.HOOKED, '1', 'the other module was loaded once');
@@ -79,7 +87,9 @@ t.test("children: 'none' leaves their environment as it was", async (t) => {
     t.equal(filesIn(folder).filter((name) => name.endsWith('.heap')).length, 1, 'one process is profiled');
   }
   const bare = await runProfiled(t, script(childEnv('')), { flags: ['--children', 'none'] });
-  const names = Object.keys(JSON.parse(bare.result.stdout)).filter((name) => /FORKHEAP|LD_PRELOAD|NODE_OPTIONS/.test(name));
+  const names = Object.keys(JSON.parse(bare.result.stdout)).filter((name) =>
+    /FORKHEAP|LD_PRELOAD|NODE_OPTIONS/.test(name),
+  );
   t.same(names, [], 'no variable that was not there before');
 });
 

@@ -22,7 +22,10 @@ function profiled({ prefix }: Pick<ProfiledRun, 'prefix'>): string[] {
 
 const cases: [string[], string[]][] = [
   [[], ['-e', 'one', 'three', 'two']],
-  [['--include', 'root-leak.mjs'], ['one', 'two']],
+  [
+    ['--include', 'root-leak.mjs'],
+    ['one', 'two'],
+  ],
   [['--include', '*/places.*'], ['three']],
   [
     ['--include', 'root-leak.mjs', '--include', 'places.mjs'],
@@ -75,7 +78,10 @@ const functionFilter = async (t: Test, filter: string): Promise<{ asked: string[
 
 t.test('a function chooses by the command line', async (t) => {
   const { asked, profiled } = await functionFilter(t, "(command) => /two|four/.test(command.join(' '))");
-  t.same(profiled.filter((name) => name !== '-e'), ['four', 'two']);
+  t.same(
+    profiled.filter((name) => name !== '-e'),
+    ['four', 'two'],
+  );
   t.equal(asked.length, 4, 'it is asked once for each child');
   for (const [i, word] of ['one', 'two', 'three', 'four'].entries()) {
     t.equal(asked[i]?.[0], process.execPath);

@@ -20,7 +20,15 @@ for (const name of ['root-leak.mjs', 'worker-thread.mjs', 'places.mjs']) {
 
 t.test('the outermost frame of the main thread has everything below it', async (t) => {
   const prefix = tempPrefix(t);
-  await cli(t, ['run', '--quiet', '--no-javascript', '--prefix', join(prefix), '--', ...program('root-leak.mjs', 50, 100)]);
+  await cli(t, [
+    'run',
+    '--quiet',
+    '--no-javascript',
+    '--prefix',
+    join(prefix),
+    '--',
+    ...program('root-leak.mjs', 50, 100),
+  ]);
   const report = await readTop(t, prefix);
   const start = rowOf(report, '_start') ?? rowOf(report, '__libc_start_main');
   t.ok((start?.cumulative.inuseSpace ?? 0) > report.total.inuseSpace / 2, 'more than half of the bytes in use');
