@@ -20,7 +20,7 @@ const TYPES = [
   ['inuse_space', 'bytes'],
 ] as const;
 
-type Labels = { key: number; str: number }[];
+type Labels = { key: number; str?: number; num?: number }[];
 
 class Writer {
   readonly strings = new StringTable();
@@ -55,7 +55,8 @@ class Writer {
     if (labels === undefined) {
       const text = (key: string, value: string) => ({ key: this.strings.dedup(key), str: this.strings.dedup(value) });
       labels = [
-        text('pid', `${process.pid}`),
+        // A number, for -tagfocus=pid=123.
+        { key: this.strings.dedup('pid'), num: process.pid },
         text('kind', process.kind),
         ...(process.command === '' ? [] : [text('command', process.command)]),
         text('process', process.id),

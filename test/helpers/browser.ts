@@ -1,4 +1,4 @@
-import { type Browser, chromium, type Page } from 'playwright-core';
+import { type Browser, chromium, type Locator, type Page } from 'playwright-core';
 import type { Test } from 'tap';
 
 /** Debian's Chromium, which ends with the test. */
@@ -36,4 +36,10 @@ export async function openPage(
     void dialog.dismiss();
   });
   return { page, complaints };
+}
+
+/** What a person reads there. */
+export function textOf(locator: Locator): Promise<string> {
+  // biome-ignore lint/performance/useDomNodeTextContent: a locator is no DOM node, and hidden text is not read
+  return locator.innerText();
 }

@@ -69,6 +69,22 @@ t.test('a child by execvp(3) in native code, through a shell', async (t) => {
   t.match((await leaksOf(t, run.prefix)).get(child), { inuseObjects: 5, inuseSpace: 5000 });
 });
 
+t.test('a shell between parent and child is left out of the tree', async (t) => {
+  const code = `
+    const { execSync } = require('node:child_process');
+    const line = process.execPath + ' ${CHILD} 5 1000; true';
+    const run = (line, options) => JSON.parse(execSync(line, options)).processes[0].pid;
+    const env = { OWN: 'yes', PATH: process.env.PATH, SHLVL: '1' };
+    const children = [run(line), run('sh -c "' + line + '"; true', { env })];
+    for (const shell of ['/bin/bash', '/bin/sh']) children.push(run(line, { shell }), run(line, { shell, env }));
+    console.log(JSON.stringify([process.pid, ...children]));
+  `;
+  const { prefix, result } = await runProfiled(t, script(code));
+  const [parent, ...children] = JSON.parse(result.stdout) as number[];
+  t.equal(children.length, 6);
+  for (const child of children) t.match(manifestOf(prefix, child), { parentPid: parent, kind: 'child' });
+});
+
 t.test('children that are not Node run as ever, and leave no files', async (t) => {
   const code = `
     const { execFileSync, spawnSync } = require('node:child_process');

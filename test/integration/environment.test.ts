@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { heapProfileEnv } from 'forkheap';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { tempPrefix } from '../helpers/fixtures.js';
 import { callApi, script } from '../helpers/preloaded.js';
 import { runProcess } from '../helpers/process.js';
@@ -12,8 +12,7 @@ import { filesIn, runProfiled } from '../helpers/profiles.js';
 type Environment = Record<string, string>;
 
 /** A library that says, in the environment, that it was loaded: NAME=1 in each process. */
-function library(t: Test, name: string): string {
-  const folder = t.testdir({});
+function library(folder: string, name: string): string {
   const source = join(folder, 'loaded.c');
   const file = join(folder, 'loaded.so');
   writeFileSync(
@@ -32,7 +31,7 @@ const levels = (depth: number): string => `
   const level = Number(process.env.LEVEL ?? 0);
   const line = JSON.stringify({ ...process.env, LEVEL: String(level) }) + '\\n';
   let below = '';
-  if (level < ${depth}) below = require('node:child_process').execFileSync(process.execPath, [...process.execArgv.slice(0, 0), __filename], {
+  if (level < ${depth}) below = require('node:child_process').execFileSync(process.execPath, [__filename], {
     env: { ...process.env, LEVEL: String(level + 1) }, encoding: 'utf8',
   });
   process.stdout.write(line + below);
@@ -44,7 +43,7 @@ t.test('LD_PRELOAD and NODE_OPTIONS are kept, and nothing is there twice', async
   });
   const file = join(folder, 'levels.cjs');
   writeFileSync(file, `process.env.HOOKED = String(globalThis.hooked);${levels(3)}`);
-  const other = library(t, 'OTHER_LOADED');
+  const other = library(folder, 'OTHER_LOADED');
   const hook = join(folder, 'folder with "spaces"', 'hook.cjs').replaceAll('"', '\\"');
   const options = `--require "${hook}" --max-http-header-size=12345`;
   const { result } = await runProfiled(t, [process.execPath, file], {
@@ -78,13 +77,16 @@ const childEnv = (how: string): string => `
 `;
 
 t.test("children: 'none' leaves their environment as it was", async (t) => {
-  const other = library(t, 'OTHER_LOADED');
+  const folder = t.testdir({});
+  const other = library(folder, 'OTHER_LOADED');
   const env = { LD_PRELOAD: other, NODE_OPTIONS: '--max-http-header-size=12345', OWN: 'a b' };
   const without = JSON.parse((await runProcess(t, script(childEnv('')), { env })).stdout);
-  for (const how of ['', ', env: { ...process.env }']) {
-    const { folder, result } = await runProfiled(t, script(childEnv(how)), { flags: ['--children', 'none'], env });
+  for (const [i, how] of ['', ', env: { ...process.env }'].entries()) {
+    const options = { flags: ['--children', 'none'], env, prefix: join(folder, `profile${i}`) };
+    const { result } = await runProfiled(t, script(childEnv(how)), options);
     t.same(JSON.parse(result.stdout), without, `the same with forkheap as without${how}`);
-    t.equal(filesIn(folder).filter((name) => name.endsWith('.heap')).length, 1, 'one process is profiled');
+    const dumps = filesIn(folder).filter((name) => name.startsWith(`profile${i}_`) && name.endsWith('.heap'));
+    t.equal(dumps.length, 1, 'one process is profiled');
   }
   const bare = await runProfiled(t, script(childEnv('')), { flags: ['--children', 'none'] });
   const names = Object.keys(JSON.parse(bare.result.stdout)).filter((name) =>

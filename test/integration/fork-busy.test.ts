@@ -29,7 +29,6 @@ for (const [what, name, env] of [
 }
 
 t.test('sampled, native threads', async (t) => {
-  // At one sample per byte or two, next to every block is sampled.
   const flags = ['--mode', 'sampled', '--sample-interval', '4KiB'];
   const run = await runProfiled(t, program('native-fork-busy.cjs', 10, 1_000_000, CHILDREN, THREADS), { flags });
   const processes = leaksIn(run.result.stdout);

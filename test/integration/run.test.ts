@@ -13,7 +13,7 @@ t.setTimeout(300_000);
 
 const wait = 'setInterval(() => {}, 1e6); console.log(process.pid);';
 
-t.test('stdin, stdout and stderr are the program own ones', async (t) => {
+t.test("stdin, stdout and stderr are the program's own", async (t) => {
   const code = 'process.stdin.pipe(process.stdout); process.stderr.write("an error\\n")';
   const input = 'line\n'.repeat(50_000);
   const { result } = await runProfiled(t, script(code), { input });
@@ -23,8 +23,9 @@ t.test('stdin, stdout and stderr are the program own ones', async (t) => {
 
 t.test('arguments and options of the program are left alone', async (t) => {
   const words = ['--force', '--prefix', 'x y', '', '-q', '$HOME', '--', 'ü'];
-  const path = t.testdir({ 'p.cjs': 'console.log(JSON.stringify(process.argv.slice(2)))' });
-  const { result } = await runProfiled(t, [process.execPath, join(path, 'p.cjs'), ...words]);
+  const folder = t.testdir({ 'p.cjs': 'console.log(JSON.stringify(process.argv.slice(2)))' });
+  const command = [process.execPath, join(folder, 'p.cjs'), ...words];
+  const { result } = await runProfiled(t, command, { prefix: join(folder, 'profile') });
   t.same(JSON.parse(result.stdout), words);
 });
 
@@ -69,7 +70,7 @@ t.test('through a shell', async (t) => {
 
 t.test('through npm', async (t) => {
   const cwd = t.testdir({ 'package.json': JSON.stringify({ name: 'x', scripts: { start: child.join(' ') } }) });
-  const run = await runProfiled(t, ['npm', 'start', '--silent'], { cwd });
+  const run = await runProfiled(t, ['npm', 'start', '--silent'], { cwd, prefix: join(cwd, 'profile') });
   const pid = leaksIn(run.result.stdout)[0]?.pid ?? 0;
   const manifests = manifestsOf(run.prefix);
   t.equal(manifests.size, 2, 'npm itself and the program');
@@ -123,7 +124,7 @@ t.test('a prefix that has files of an earlier run', async (t) => {
   const forced = await runProfiled(t, child, { prefix, flags: ['--force'] });
   const now = leaksIn(forced.result.stdout)[0]?.pid ?? 0;
   t.not(now, pid);
-  t.same(filesIn(folder), [...firstFiles(prefix, [now]), 'profile_notes.txt'].sort(), 'only forkheap own files go');
+  t.same(filesIn(folder), [...firstFiles(prefix, [now]), 'profile_notes.txt'].sort(), "only forkheap's own files go");
 });
 
 t.test('placeholders in the prefix', async (t) => {
@@ -146,7 +147,7 @@ t.test('a fresh folder for each run, and a summary on stderr', async (t) => {
   for (let turn = 0; turn < 2; turn++) {
     const { code, stdout, stderr } = await cli(t, ['run', '--', ...child], { cwd });
     t.equal(code, 0);
-    t.equal(leaksIn(stdout).length, 1, 'stdout is the program own one');
+    t.equal(leaksIn(stdout).length, 1, "stdout is the program's own");
     t.match(stderr, /^forkheap: ended with status 0; 1 process profiled, /);
     const path = /^forkheap: now run: forkheap top (\S+)$/m.exec(stderr)?.[1] ?? '';
     t.ok((await leaksOf(t, join(cwd, path))).has(leaksIn(stdout)[0]?.pid ?? 0), 'the path it tells has the files');

@@ -14,7 +14,7 @@ import { toHeapProfile } from '../../src/report/heapprofile.js';
 import { toPprof } from '../../src/report/pprof.js';
 import { toSpeedscope } from '../../src/report/speedscope.js';
 import { foldInternals } from '../../src/symbolize/fold.js';
-import { openBrowser, openPage } from '../helpers/browser.js';
+import { openBrowser, openPage, textOf } from '../helpers/browser.js';
 import { ADDON_STACK, BUFFER_STACK, Maker, START_STACK } from '../profile/made.js';
 
 const maker = new Maker();
@@ -120,7 +120,7 @@ async function speedscope(t: Test, files: Record<string, string | Uint8Array>): 
     // Its list of functions, with their values.
     await page.getByText('Sandwich').first().click();
     await page.locator('tr').nth(1).waitFor();
-    seen[name] = await page.locator('body').innerText();
+    seen[name] = await textOf(page.locator('body'));
     await page.close();
   }
   return seen;

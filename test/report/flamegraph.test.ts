@@ -5,7 +5,7 @@ import type { Browser, Page } from 'playwright-core';
 import t, { type Test } from 'tap';
 import type { Profile } from '../../src/profile/model.js';
 import { type FlamegraphOptions, toFlamegraphHtml } from '../../src/report/flamegraph.js';
-import { openBrowser, openPage } from '../helpers/browser.js';
+import { openBrowser, openPage, textOf } from '../helpers/browser.js';
 import { ADDON_STACK, BUFFER_STACK, Maker, REFERENCE_STACK, START_STACK } from '../profile/made.js';
 
 const HOSTILE = '<img src=x onerror="document.title=\'taken\'">';
@@ -70,7 +70,7 @@ t.test('first the packages, then the stacks', async (t) => {
   t.match(await page.title(), 'a service');
   t.match(await rows(page), [/^leveldown[\s\S]*5\.72 MiB[\s\S]*82\.8%/, /^\(program\)/, /^node/]);
   t.match(
-    await page.locator('header').innerText(),
+    await textOf(page.locator('header')),
     /6\.91 MiB[\s\S]*node worker\.js 1[\s\S]*2026-01-02 03:04:05Z[\s\S]*20\.20\.2/,
   );
   const drawn = await names(page);
@@ -85,11 +85,11 @@ t.test('first the packages, then the stacks', async (t) => {
 t.test('choose a process, a value, a package', async (t) => {
   const page = await open(t, profile);
   await chosen(page, 'Process', /^3 /);
-  t.match(await page.locator('.total').innerText(), '1.91 MiB');
+  t.match(await textOf(page.locator('.total')), '1.91 MiB');
   t.match(await rows(page), [/^leveldown/]);
   await chosen(page, 'Process', 'all');
   await chosen(page, 'Value', 'Allocated, objects');
-  t.equal(await page.locator('.total').innerText(), '12');
+  t.equal(await textOf(page.locator('.total')), '12');
   await chosen(page, 'Value', 'In use, bytes');
   await page.getByRole('button', { name: '@scope/canvas' }).click();
   t.match(await names(page), ['all', 'handleRequest', 'createCanvas', 'Canvas::Canvas']);
@@ -97,7 +97,7 @@ t.test('choose a process, a value, a package', async (t) => {
   await page.getByRole('tab', { name: 'Processes' }).click();
   t.match(await rows(page), [/^2 +node worker\.js 2/, /^3 /, /^1 /]);
   await page.locator('tbody tr').first().click();
-  t.match(await page.locator('.total').innerText(), '4.72 MiB');
+  t.match(await textOf(page.locator('.total')), '4.72 MiB');
 });
 
 t.test('search, zoom, invert', async (t) => {
@@ -112,7 +112,7 @@ t.test('search, zoom, invert', async (t) => {
   const width = (name: string) =>
     page.locator(`g.frame[name="${name}"] rect`).evaluate((rect) => rect.getBoundingClientRect().width);
   t.ok((await width('Canvas::Canvas')) > 1000, 'it fills the width');
-  t.match(await page.locator('.path').innerText(), /handleRequest/);
+  t.match(await textOf(page.locator('.path')), /handleRequest/);
   await page.keyboard.press('Escape');
   t.ok((await width('Canvas::Canvas')) < 100);
   await page.keyboard.press('i');
@@ -131,7 +131,7 @@ t.test('the keyboard goes everywhere', async (t) => {
   const page = await open(t, profile);
   await page.locator('.chart').focus();
   for (const key of ['ArrowDown', 'ArrowDown', 'ArrowDown']) await page.keyboard.press(key);
-  const said = () => page.locator('[aria-live]').innerText();
+  const said = () => textOf(page.locator('[aria-live]'));
   const deep = await said();
   t.match(deep, /leveldown/);
   await page.keyboard.press('ArrowRight');
@@ -146,14 +146,14 @@ t.test('the keyboard goes everywhere', async (t) => {
 
 t.test('against a baseline', async (t) => {
   const page = await open(t, profile, { baseline });
-  t.match(await page.locator('.change').innerText(), /\+4\.82 MiB/);
+  t.match(await textOf(page.locator('.change')), /\+4\.82 MiB/);
   t.match(await rows(page), [/^leveldown[\s\S]*\+4\.77 MiB/, /^\(program\)[\s\S]*−391 KiB/]);
   const color = (name: string) => page.locator(`g.frame[name="${name}"] rect`).first().getAttribute('fill');
   t.match(await color('db_get_many'), /^hsl\(8 /, 'grown');
   t.match(await color('readAll'), /^hsl\(215 /, 'shrunk');
   await shoot(page, 'diff');
   await chosen(page, 'Process', /^3 /);
-  t.match(await page.locator('.notice').last().innerText(), /baseline has nothing/);
+  t.match(await textOf(page.locator('.notice').last()), /baseline has nothing/);
 });
 
 t.test('names are text, whatever is in them', async (t) => {
@@ -164,14 +164,14 @@ t.test('names are text, whatever is in them', async (t) => {
   t.ok((await rows(page)).some((row) => row.includes(HOSTILE)));
   await page.locator('g.frame').nth(2).hover();
   await page.locator(`g.frame[name^="<img"]`).hover({ force: true });
-  t.match(await page.locator('.tooltip').innerText(), HOSTILE);
+  t.match(await textOf(page.locator('.tooltip')), HOSTILE);
   t.equal(await page.locator('img, b, iframe').count(), 0);
-  t.equal(await page.evaluate(() => [...document.scripts].length), 2);
+  t.equal(await page.evaluate('document.scripts.length'), 2);
 });
 
 t.test('in the dark', async (t) => {
   const page = await open(t, profile, {}, { colorScheme: 'dark' });
-  const back = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  const back = () => page.evaluate('getComputedStyle(document.body).backgroundColor');
   t.equal(await back(), 'rgb(20, 24, 29)');
   await shoot(page, 'dark');
   await page.getByRole('button', { name: 'Dark / light' }).click();
@@ -196,7 +196,7 @@ t.test('50,000 stacks', async (t) => {
   const took = async (act: () => Promise<unknown>): Promise<number> => {
     const before = performance.now();
     await act();
-    await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve))));
+    await page.evaluate('new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)))');
     return performance.now() - before;
   };
   t.ok((await took(() => chosen(page, 'Process', /^2 /))) < 3000, 'a process');
