@@ -1,8 +1,8 @@
 // What the benchmarks share: where things are, what machine this is, tables.
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, release, tmpdir } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+import { basename, delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findPreload, findTcmalloc } from '../lib/capture/libraries.js';
 
@@ -17,22 +17,48 @@ export const forkheap = (...args) => [process.execPath, join(root, 'lib', 'cli',
 export const tempFolder = (name) => mkdtempSync(join(tmpdir(), `forkheap-${name}-`));
 
 /** Compiles a C++ program into the build folder unless it is there already; returns its path. */
-export function compile(source) {
-  const program = join(buildFolder, basename(source, '.cc'));
+export function compile(source, extension = '', added = []) {
+  const program = join(buildFolder, basename(source, '.cc') + extension);
   mkdirSync(buildFolder, { recursive: true });
   const built = statSync(program, { throwIfNoEntry: false });
   if (built === undefined || built.mtimeMs < statSync(source).mtimeMs) {
     const flags = ['-std=c++17', '-D_GNU_SOURCE', '-O2', '-g', '-Wall', '-Wextra', '-pthread'];
-    execFileSync('g++', [...flags, source, '-o', program], { stdio: 'inherit' });
+    execFileSync('g++', [...flags, ...added, source, '-o', program], { stdio: 'inherit' });
   }
   return program;
 }
 
-/** The environment without anything that profiles or changes malloc. */
+/** The same for an addon of one file, which uses Node-API only. */
+export function compileAddon(source) {
+  const modules = join(root, 'node_modules');
+  const headers = ['node-api-headers/include', 'node-addon-api'].map((folder) => `-isystem${join(modules, folder)}`);
+  return compile(source, '.node', ['-shared', '-fPIC', '-DNAPI_VERSION=8', '-DNAPI_CPP_EXCEPTIONS', ...headers]);
+}
+
+export const onPath = (program) =>
+  process.env.PATH.split(delimiter).some((folder) => existsSync(join(folder, program)));
+
+/** Where the loader finds a library; undefined when it does not. */
+export function sharedLibrary(name) {
+  const known = execFileSync('ldconfig', ['-p'], {
+    encoding: 'utf8',
+    env: { ...process.env, PATH: `${process.env.PATH}:/sbin:/usr/sbin` },
+  });
+  return known
+    .split('\n')
+    .find((line) => line.trim().startsWith(`${name} `))
+    ?.split(' => ')[1];
+}
+
+/** The environment without anything that profiles, changes malloc, or makes Node allocate more at its start. */
 export function plainEnv(added = {}) {
   const env = { ...process.env, ...added };
   for (const name of Object.keys(env)) {
-    if (/^(FORKHEAP_|HEAPPROFILE|HEAPCHECK|LD_PRELOAD$|NODE_OPTIONS$)/.test(name) && !(name in added)) delete env[name];
+    if (
+      /^(FORKHEAP_|HEAPPROFILE|HEAPCHECK|LD_PRELOAD$|NODE_OPTIONS$|NODE_EXTRA_CA_CERTS$)/.test(name) &&
+      !(name in added)
+    )
+      delete env[name];
   }
   return env;
 }
@@ -63,16 +89,20 @@ export function percentile(numbers, part) {
   return [...numbers].sort((a, b) => a - b)[Math.min(numbers.length - 1, Math.floor(numbers.length * part))];
 }
 
-function gperftoolsVersion() {
+/** The version of an installed Debian package; undefined when it is none. */
+export function packageVersion(name) {
   try {
-    return execFileSync('dpkg-query', ['--show', '--showformat=${Version}', 'libgoogle-perftools4'], {
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'ignore'],
-    });
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg's own
+    const format = '--showformat=${Version}';
+    const output = { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] };
+    return execFileSync('dpkg-query', ['--show', format, name], output);
   } catch {
-    return basename(realpathSync(tcmalloc)); // built by hand
+    return undefined;
   }
 }
+
+// One that was built by hand has no package.
+const gperftoolsVersion = () => packageVersion('libgoogle-perftools4') ?? basename(realpathSync(tcmalloc));
 
 /** A line that says where and when numbers were measured. */
 export function circumstances() {
