@@ -221,7 +221,7 @@ TEST("a signal handler forks at any instruction of Enter() and Leave()") {
   }
   int bad = 0;
   int forks = 0;
-  for (; forks < (FORKHEAP_TSAN ? 200 : 3000); ++forks) {
+  for (; forks < (FORKHEAP_TSAN ? 100 : 300); ++forks) {
     g_handled = false;
     pthread_kill(threads[forks % kThreads].native_handle(), SIGUSR1);
     while (!g_handled) usleep(20);
@@ -314,6 +314,6 @@ TEST("slots of ended threads are used again; more threads than slots count too")
 }
 
 int main() {
-  alarm(FORKHEAP_TSAN ? 300 : 120);
+  alarm(300);
   return forkheap::test::RunTests(FORKHEAP_TSAN ? "gate, ThreadSanitizer" : "gate");
 }
