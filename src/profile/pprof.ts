@@ -24,7 +24,8 @@ interface RawLocation {
 /** The message as it stands in the file: strings are indices. */
 interface RawProfile {
   sampleTypes: number[];
-  samples: RawSample[];
+  /** Bytes of each sample; there are so many that they are read one at a time, at the end. */
+  samples: { message: Uint8Array; ends: number[]; lengths: number[] };
   mappings: { id: number; start: number; limit: number; offset: number; file: number; buildId: number }[];
   locations: RawLocation[];
   functions: Map<number, { name: number; file: number }>;
@@ -76,7 +77,7 @@ function readLocation(bytes: Uint8Array): RawLocation {
 function readRaw(bytes: Uint8Array): RawProfile {
   const raw: RawProfile = {
     sampleTypes: [],
-    samples: [],
+    samples: { message: bytes, ends: [], lengths: [] },
     mappings: [],
     locations: [],
     functions: new Map(),
@@ -88,8 +89,10 @@ function readRaw(bytes: Uint8Array): RawProfile {
   const reader = new ProtoReader(bytes);
   while (reader.next()) {
     if (reader.field === 1) raw.sampleTypes.push(numberFields(reader.bytes(), 1)[1] as number);
-    else if (reader.field === 2) raw.samples.push(readSample(reader.bytes()));
-    else if (reader.field === 3) {
+    else if (reader.field === 2) {
+      raw.samples.lengths.push(reader.bytes().length);
+      raw.samples.ends.push(reader.position);
+    } else if (reader.field === 3) {
       const [, id = 0, start = 0, limit = 0, offset = 0, file = 0, buildId = 0] = numberFields(reader.bytes(), 6);
       raw.mappings.push({ id, start, limit, offset, file, buildId });
     } else if (reader.field === 4) raw.locations.push(readLocation(reader.bytes()));
@@ -136,16 +139,21 @@ class Builder {
     this.#comments();
     const mappings = this.#mappings();
     const locations = this.#locations(mappings);
-    const built = samples.map((sample): Sample => {
+    const built = samples.ends.map((end, i): Sample => {
+      const sample = readSample(samples.message.subarray(end - (samples.lengths[i] as number), end));
       const values = { inuseObjects: 0, inuseSpace: 0, allocObjects: 0, allocSpace: 0 };
       if (sample.values.length !== names.length) throw new ProtoError('a sample has more or fewer values than types');
-      for (const [i, name] of names.entries()) if (name !== undefined) values[name] += sample.values[i] as number;
+      for (let j = 0; j < names.length; j++) {
+        const name = names[j];
+        if (name !== undefined) values[name] += sample.values[j] as number;
+      }
       const stack = sample.locations.map((id) => {
         const location = locations.get(id);
         if (location === undefined) throw new ProtoError(`a sample has the unknown location ${id}`);
         return location;
       });
-      return { ...values, locations: stack, process: this.#process(sample) };
+      const { inuseObjects, inuseSpace, allocObjects, allocSpace } = values;
+      return { inuseObjects, inuseSpace, allocObjects, allocSpace, locations: stack, process: this.#process(sample) };
     });
     return {
       processes: [...this.#processes.values()],
