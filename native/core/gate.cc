@@ -20,6 +20,9 @@ Gate g_gate;
 
 namespace {
 
+// Of a thread that forks as a guest; the gate keeps its owner's.
+thread_local sigset_t t_guest_signals __attribute__((tls_model("initial-exec")));
+
 int64_t NowMs() {
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC, &now);
@@ -122,6 +125,12 @@ void Gate::Leave() {
   --t_state.depth;
 }
 
+// Whether the calling thread is inside.
+bool Gate::IsInside() const {
+  if (t_state.slot == 0 || t_state.depth == 0) return false;
+  return t_state.slot - 1 == kShared || slots_[t_state.slot - 1].inside.load(std::memory_order_relaxed) != 0;
+}
+
 int64_t Gate::InsideOthers() const {
   const uint32_t mine = t_state.slot == 0 ? kShared : t_state.slot - 1;
   const uint32_t used = used_slots_.load(std::memory_order_seq_cst);
@@ -152,12 +161,21 @@ bool Gate::Close(int64_t timeout_ms) {
   const int32_t self = ThreadId();
   int32_t nobody = 0;
   while (!closer_.compare_exchange_strong(nobody, self, std::memory_order_seq_cst)) {
+    if (nobody != 0 && IsInside()) {
+      // A signal handler that forks while its thread is inside, and another thread's fork() waits for that thread: this
+      // one goes first, through the gate that the other has closed.
+      t_state.guest = true;
+      t_guest_signals = signals;
+      break;
+    }
     nobody = 0;
     WaitUntilOpen();
     sched_yield();
   }
-  signals_ = signals;
-  closed_.store(1, std::memory_order_seq_cst);
+  if (!t_state.guest) {
+    signals_ = signals;
+    closed_.store(1, std::memory_order_seq_cst);
+  }
   // A hooked call is over within microseconds, so look often first; a dump in another thread takes milliseconds.
   const int64_t deadline = NowMs() + timeout_ms;
   for (int turn = 0; InsideOthers() > 0; ++turn) {
@@ -182,7 +200,13 @@ void Gate::OpenForAll() {
 }
 
 void Gate::Open() {
-  if (t_state.closings > 0 && --t_state.closings == 0) OpenForAll();
+  if (t_state.closings == 0 || --t_state.closings > 0) return;
+  if (t_state.guest) {
+    t_state.guest = false;
+    RestoreSignals(t_guest_signals);
+  } else {
+    OpenForAll();
+  }
 }
 
 void Gate::ResetInChild() {
@@ -196,6 +220,11 @@ void Gate::ResetInChild() {
   if (mine != kShared) slots_[mine].owner.store(ThreadId(), std::memory_order_relaxed);
   slots_[kShared].inside.store(t_state.in_shared_slot ? 1 : 0);
   closer_.store(ThreadId(), std::memory_order_seq_cst);
+  if (t_state.guest) {
+    // Whoever had closed the gate is not here.
+    t_state.guest = false;
+    signals_ = t_guest_signals;
+  }
   // The child of a fork() inside a fork handler goes on with the outer fork(), whose handlers open the gate.
   Open();
 }

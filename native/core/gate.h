@@ -54,6 +54,7 @@ class Gate {
   void SetInside(uint32_t slot, bool inside);
   void WaitUntilOpen();
   void ForgetEndedThreads();
+  [[nodiscard]] bool IsInside() const;
   void OpenForAll();
 
   Slot slots_[kSlots + 1];

@@ -136,6 +136,9 @@ void Session::Start(const Options& options, Status* status) {
                  "by native code: unset HEAPPROFILE, forkheap writes the files itself");
   } else if (CheckPrefix(options.prefix, status)) {
     options_ = options;
+    // What an earlier sampled profile of this process has left is not this one's.
+    baseline_.Clear();
+    if (sampled_before_ && options.mode == Mode::kSampled) g_gperftools.GetHeapSample(&baseline_);
     StartLocked(kind_, parent_pid_, Now(), status);
     if (status->ok()) PublishToChildren();
   }
@@ -202,6 +205,7 @@ void Session::Stop(Status* status) {
         GateGuard gate(g_gate);
         g_gperftools.Stop();
       } else {
+        sampled_before_ = true;
         g_gperftools.SetSampleInterval(0);
       }
     }

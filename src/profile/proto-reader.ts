@@ -29,6 +29,16 @@ export class ProtoReader {
     return true;
   }
 
+  /** Where the field read last ends. */
+  get position(): number {
+    return this.#at;
+  }
+
+  /** Whether the field's value is a number. */
+  get isNumber(): boolean {
+    return this.#type === VARINT;
+  }
+
   /** The field's value as a signed number; precise below 2^53. */
   number(): number {
     if (this.#type !== VARINT) throw new ProtoError(`field ${this.field} is no number`);

@@ -37,17 +37,31 @@ t.before(async () => {
 // Where to put pictures of the page for people to look at.
 const shots = process.env.FORKHEAP_SCREENSHOTS;
 
-async function open(t: Test, from: Profile, options: FlamegraphOptions = {}, look: { colorScheme?: 'dark' } = {}) {
-  const file = join(t.testdir({}), 'report.html');
-  writeFileSync(file, toFlamegraphHtml(from, options));
-  const { page, complaints } = await openPage(browser, look);
-  await page.goto(pathToFileURL(file).href);
-  await page.waitForSelector('html[data-ready]');
-  t.teardown(async () => {
+interface Look extends FlamegraphOptions {
+  colorScheme?: 'dark';
+}
+
+/** A test of the page that shows `from`. */
+function shown(
+  title: string,
+  from: Profile,
+  { colorScheme, ...options }: Look,
+  body: (t: Test, page: Page) => unknown,
+) {
+  t.test(title, async (t) => {
+    const file = join(t.testdir({}), 'report.html');
+    writeFileSync(file, toFlamegraphHtml(from, options));
+    const { page, complaints } = await openPage(browser, { colorScheme: colorScheme ?? 'light' });
+    page.setDefaultTimeout(5000);
+    await page.goto(pathToFileURL(file).href);
+    await page.waitForSelector('html[data-ready]');
+    try {
+      await body(t, page);
+    } finally {
+      await page.close();
+    }
     t.same(complaints, [], 'nothing was refused, nothing went wrong');
-    await page.close();
   });
-  return page;
 }
 
 async function shoot(page: Page, name: string): Promise<void> {
@@ -60,13 +74,12 @@ const names = (page: Page) =>
   page.locator('g.frame').evaluateAll((all) => all.map((frame) => frame.getAttribute('name')));
 const rows = (page: Page) => page.locator('tbody tr').allInnerTexts();
 const chosen = async (page: Page, label: string, option: string | RegExp) => {
-  const select = page.getByLabel(label, { exact: true });
+  const select = page.locator(`#${label}`);
   const value = await select.locator('option', { hasText: option }).first().getAttribute('value');
   await select.selectOption(value as string);
 };
 
-t.test('first the packages, then the stacks', async (t) => {
-  const page = await open(t, profile, { title: 'a service' });
+shown('first the packages, then the stacks', profile, { title: 'a service' }, async (t, page) => {
   t.match(await page.title(), 'a service');
   t.match(await rows(page), [/^leveldown[\s\S]*5\.72 MiB[\s\S]*82\.8%/, /^\(program\)/, /^node/]);
   t.match(
@@ -82,15 +95,14 @@ t.test('first the packages, then the stacks', async (t) => {
   await shoot(page, 'light');
 });
 
-t.test('choose a process, a value, a package', async (t) => {
-  const page = await open(t, profile);
-  await chosen(page, 'Process', /^3 /);
+shown('choose a process, a value, a package', profile, {}, async (t, page) => {
+  await chosen(page, 'process', /^3 /);
   t.match(await textOf(page.locator('.total')), '1.91 MiB');
   t.match(await rows(page), [/^leveldown/]);
-  await chosen(page, 'Process', 'all');
-  await chosen(page, 'Value', 'Allocated, objects');
+  await chosen(page, 'process', 'all');
+  await chosen(page, 'value', 'Allocated, objects');
   t.equal(await textOf(page.locator('.total')), '12');
-  await chosen(page, 'Value', 'In use, bytes');
+  await chosen(page, 'value', 'In use, bytes');
   await page.getByRole('button', { name: '@scope/canvas' }).click();
   t.match(await names(page), ['all', 'handleRequest', 'createCanvas', 'Canvas::Canvas']);
   await page.getByRole('button', { name: '@scope/canvas' }).click();
@@ -100,8 +112,7 @@ t.test('choose a process, a value, a package', async (t) => {
   t.match(await textOf(page.locator('.total')), '4.72 MiB');
 });
 
-t.test('search, zoom, invert', async (t) => {
-  const page = await open(t, profile);
+shown('search, zoom, invert', profile, {}, async (t, page) => {
   await page.keyboard.press('/');
   await page.keyboard.type('leveldown');
   await page.locator('.found', { hasText: '82.8%' }).waitFor();
@@ -123,12 +134,11 @@ t.test('search, zoom, invert', async (t) => {
         .filter((frame) => frame.getAttribute('transform')?.endsWith(',20)'))
         .map((frame) => frame.getAttribute('name')),
     );
-  t.match(first[0], 'std::vector', 'the function that allocated');
+  t.match(String(first[0]), /^std::vector/, 'the function that allocated');
   await shoot(page, 'inverted');
 });
 
-t.test('the keyboard goes everywhere', async (t) => {
-  const page = await open(t, profile);
+shown('the keyboard goes everywhere', profile, {}, async (t, page) => {
   await page.locator('.chart').focus();
   for (const key of ['ArrowDown', 'ArrowDown', 'ArrowDown']) await page.keyboard.press(key);
   const said = () => textOf(page.locator('[aria-live]'));
@@ -144,33 +154,35 @@ t.test('the keyboard goes everywhere', async (t) => {
   t.ok(await page.getByRole('button', { name: 'Reset zoom' }).isDisabled());
 });
 
-t.test('against a baseline', async (t) => {
-  const page = await open(t, profile, { baseline });
+shown('against a baseline', profile, { baseline }, async (t, page) => {
   t.match(await textOf(page.locator('.change')), /\+4\.82 MiB/);
   t.match(await rows(page), [/^leveldown[\s\S]*\+4\.77 MiB/, /^\(program\)[\s\S]*−391 KiB/]);
   const color = (name: string) => page.locator(`g.frame[name="${name}"] rect`).first().getAttribute('fill');
   t.match(await color('db_get_many'), /^hsl\(8 /, 'grown');
   t.match(await color('readAll'), /^hsl\(215 /, 'shrunk');
   await shoot(page, 'diff');
-  await chosen(page, 'Process', /^3 /);
+  await chosen(page, 'process', /^3 /);
   t.match(await textOf(page.locator('.notice').last()), /baseline has nothing/);
 });
 
-t.test('names are text, whatever is in them', async (t) => {
-  const page = await open(t, { ...profile, warnings: [HOSTILE] }, { title: HOSTILE });
-  t.ok((await names(page)).includes(HOSTILE));
-  t.equal(await page.title(), `${HOSTILE} · forkheap`);
-  await page.getByRole('tab', { name: 'Functions' }).click();
-  t.ok((await rows(page)).some((row) => row.includes(HOSTILE)));
-  await page.locator('g.frame').nth(2).hover();
-  await page.locator(`g.frame[name^="<img"]`).hover({ force: true });
-  t.match(await textOf(page.locator('.tooltip')), HOSTILE);
-  t.equal(await page.locator('img, b, iframe').count(), 0);
-  t.equal(await page.evaluate('document.scripts.length'), 2);
-});
+shown(
+  'names are text, whatever is in them',
+  { ...profile, warnings: [HOSTILE] },
+  { title: HOSTILE },
+  async (t, page) => {
+    t.ok((await names(page)).includes(HOSTILE));
+    t.equal(await page.title(), `${HOSTILE} · forkheap`);
+    await page.getByRole('tab', { name: 'Functions' }).click();
+    t.ok((await rows(page)).some((row) => row.includes(HOSTILE)));
+    await page.locator('g.frame').nth(2).hover();
+    await page.locator(`g.frame[name^="<img"]`).hover({ force: true });
+    t.match(await textOf(page.locator('.tooltip')), HOSTILE);
+    t.equal(await page.locator('img, b, iframe').count(), 0);
+    t.equal(await page.evaluate('document.scripts.length'), 2);
+  },
+);
 
-t.test('in the dark', async (t) => {
-  const page = await open(t, profile, {}, { colorScheme: 'dark' });
+shown('in the dark', profile, { colorScheme: 'dark' }, async (t, page) => {
   const back = () => page.evaluate('getComputedStyle(document.body).backgroundColor');
   t.equal(await back(), 'rgb(20, 24, 29)');
   await shoot(page, 'dark');
@@ -178,7 +190,8 @@ t.test('in the dark', async (t) => {
   t.equal(await back(), 'rgb(255, 255, 255)');
 });
 
-t.test('50,000 stacks', async (t) => {
+/** Stacks as a large service has them: a few hold most. */
+function manyStacks(): Profile {
   let state = 1;
   const random = (below: number) => {
     state = (state * 48271) % 2147483647;
@@ -192,14 +205,17 @@ t.test('50,000 stacks', async (t) => {
     );
     return [1 + (i % 4), [`/app/x.node!leaf${i % 5000}`, ...stack], 16 + random(100_000)];
   });
-  const page = await open(t, new Maker().profile(stacks));
+  return new Maker().profile(stacks);
+}
+
+shown('50,000 stacks', manyStacks(), {}, async (t, page) => {
   const took = async (act: () => Promise<unknown>): Promise<number> => {
     const before = performance.now();
     await act();
     await page.evaluate('new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)))');
     return performance.now() - before;
   };
-  t.ok((await took(() => chosen(page, 'Process', /^2 /))) < 3000, 'a process');
+  t.ok((await took(() => chosen(page, 'process', /^2 /))) < 3000, 'a process');
   t.ok((await took(() => page.keyboard.press('i'))) < 3000, 'inverted');
   await page.keyboard.press('i');
   t.ok((await took(() => page.locator('g.frame').nth(3).click())) < 3000, 'zoom');

@@ -79,6 +79,7 @@ function olderFiles(prefix: string): string[] {
 function choosePrefix(flags: RunFlags, program: string): string {
   if (flags.prefix === undefined) return freshPrefix(program);
   const prefix = resolvePrefix(flags.prefix);
+  requireWritable(prefix);
   const older = olderFiles(prefix);
   if (older.length > 0 && flags.force !== true) {
     throw new ForkheapError(
@@ -215,7 +216,6 @@ Examples:
       if (flags.include !== undefined) env.FORKHEAP_INCLUDE = flags.include.join('\n');
       if (flags.exclude !== undefined) env.FORKHEAP_EXCLUDE = flags.exclude.join('\n');
       sayWhatHappenedToHeapprofile();
-      requireWritable(prefix);
       const ending = await runProgram(file, [program, ...args], env);
       if (flags.quiet !== true) summarize(prefix, ending);
       throw new ExitStatus(ending.status);

@@ -1,5 +1,6 @@
 import flamegraph, { type FlameGraph, type FrameNode, type Tooltip } from 'd3-flame-graph';
 import { select } from 'd3-selection';
+import { interrupt } from 'd3-transition';
 import { changeColor, ownerColor } from './colors.js';
 import { format, type Model, type Sums, share, type View } from './model.js';
 import { type DrawnFrame, drawTree } from './tree.js';
@@ -73,6 +74,14 @@ export class Chart {
       .getName((node) => node.data.name)
       .setColorMapper((node) => this.#color(node));
     select(this.#element).datum(root).call(this.#graph);
+    // New frames would grow to their width.
+    for (const frame of this.#element.querySelectorAll<FrameElement>('g.frame')) {
+      const rect = frame.querySelector('rect');
+      const node = frame.__data__;
+      if (rect === null || node === undefined) continue;
+      interrupt(rect);
+      rect.setAttribute('width', `${(node.x1 - node.x0) * width}`);
+    }
     // The library leaves room for a title.
     const svg = this.#element.querySelector('svg');
     svg?.querySelector('text.title')?.remove();

@@ -12,10 +12,10 @@ const QUIET = new Set(['node', 'v8', 'libc', '[no mapping]', '']);
 /** The colour of an owner: packages are told apart by hue, what serves them is grey. */
 export function ownerColor(owner: string, name: string, dark: boolean): string {
   const shade = hash(name) * 8 - 4;
-  if (QUIET.has(owner)) return `hsl(215 12% ${(dark ? 42 : 80) + shade}%)`;
-  if (owner === '(program)') return `hsl(38 78% ${(dark ? 48 : 68) + shade}%)`;
+  if (QUIET.has(owner)) return `hsl(215 12% ${(dark ? 36 : 80) + shade}%)`;
+  if (owner === '(program)') return `hsl(38 ${dark ? 68 : 78}% ${(dark ? 36 : 68) + shade}%)`;
   const hue = Math.round(hash(owner) * 23) * 15;
-  return `hsl(${hue} 55% ${(dark ? 48 : 70) + shade}%)`;
+  return `hsl(${hue} ${dark ? 48 : 55}% ${(dark ? 37 : 70) + shade}%)`;
 }
 
 /** Red for growth, blue for the opposite, against the largest change in view. */

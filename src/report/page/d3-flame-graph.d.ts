@@ -39,4 +39,9 @@ declare module 'd3-flame-graph' {
   export default flamegraph;
 }
 
+/** Of d3-transition. */
+declare module 'd3-transition' {
+  export function interrupt(node: Element): void;
+}
+
 declare module '*.css';
