@@ -78,7 +78,7 @@ export const goals = [
     limit: 50,
   },
   {
-    what: 'stacks that reach their outermost or the 32nd frame, %',
+    what: 'stacks that reach their outermost or the 32nd frame, %, worst workload',
     in: 'stacks',
     metric: 'whole',
     of: 'exact',

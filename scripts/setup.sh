@@ -84,7 +84,9 @@ if $with_tests; then # apt may have learnt only now which clang there is
 fi
 
 # npm packages. Install scripts are not needed: native parts are prebuilt, or built below.
-for dir in . examples/level-service; do
+folders=(. examples/level-service)
+$with_tests && folders+=(bench)
+for dir in "${folders[@]}"; do
   if ! node scripts/npm-packages-complete.mjs "$dir"; then
     echo "forkheap: installing npm packages in $dir" >&2
     npm_install "$dir"
