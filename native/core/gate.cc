@@ -102,8 +102,8 @@ void Gate::SetInside(uint32_t slot, bool inside) {
 // Runs inside malloc: a futex wait, no lock is held.
 void Gate::WaitUntilOpen() {
   const int saved_errno = errno;
-  while (closed_.load(std::memory_order_seq_cst) != 0) {
-    syscall(SYS_futex, reinterpret_cast<uint32_t*>(&closed_), FUTEX_WAIT_PRIVATE, 1, nullptr, nullptr, 0);
+  while (const uint32_t now = closed_.load(std::memory_order_seq_cst)) {
+    syscall(SYS_futex, reinterpret_cast<uint32_t*>(&closed_), FUTEX_WAIT_PRIVATE, now, nullptr, nullptr, 0);
   }
   errno = saved_errno;
 }
@@ -128,7 +128,8 @@ void Gate::Leave() {
 // Whether the calling thread is inside.
 bool Gate::IsInside() const {
   if (t_state.slot == 0 || t_state.depth == 0) return false;
-  return t_state.slot - 1 == kShared || slots_[t_state.slot - 1].inside.load(std::memory_order_relaxed) != 0;
+  if (t_state.slot - 1 == kShared) return t_state.in_shared_slot;
+  return slots_[t_state.slot - 1].inside.load(std::memory_order_relaxed) != 0;
 }
 
 int64_t Gate::InsideOthers() const {
@@ -154,6 +155,20 @@ void Gate::ForgetEndedThreads() {
   }
 }
 
+// Keeps the gate closed until LeaveAsGuest(), if it is closed now.
+bool Gate::EnterAsGuest() {
+  uint32_t now = closed_.load(std::memory_order_seq_cst);
+  while (now != 0 && !closed_.compare_exchange_weak(now, now + kGuest, std::memory_order_seq_cst)) {
+  }
+  return now != 0;
+}
+
+void Gate::LeaveAsGuest() {
+  t_state.guest = false;
+  closed_.fetch_sub(kGuest, std::memory_order_seq_cst);
+  RestoreSignals(t_guest_signals);
+}
+
 bool Gate::Close(int64_t timeout_ms) {
   // A signal handler that forks while the gate is half closed would take it for closed.
   const sigset_t signals = BlockSignals();
@@ -161,7 +176,7 @@ bool Gate::Close(int64_t timeout_ms) {
   const int32_t self = ThreadId();
   int32_t nobody = 0;
   while (!closer_.compare_exchange_strong(nobody, self, std::memory_order_seq_cst)) {
-    if (nobody != 0 && IsInside()) {
+    if (IsInside() && EnterAsGuest()) {
       // A signal handler that forks while its thread is inside, and another thread's fork() waits for that thread: this
       // one goes first, through the gate that the other has closed.
       t_state.guest = true;
@@ -174,7 +189,7 @@ bool Gate::Close(int64_t timeout_ms) {
   }
   if (!t_state.guest) {
     signals_ = signals;
-    closed_.store(1, std::memory_order_seq_cst);
+    closed_.store(kClosed, std::memory_order_seq_cst);
   }
   // A hooked call is over within microseconds, so look often first; a dump in another thread takes milliseconds.
   const int64_t deadline = NowMs() + timeout_ms;
@@ -192,8 +207,12 @@ bool Gate::Close(int64_t timeout_ms) {
 
 void Gate::OpenForAll() {
   const sigset_t signals = signals_;
-  // First the gate, then the right to close it: the other way round, the next closer's gate would be opened.
-  closed_.store(0, std::memory_order_seq_cst);
+  // First the gate, then the right to close it: the other way round, the next closer's gate would be opened. A guest
+  // may still be in the middle of its fork().
+  for (uint32_t alone = kClosed; !closed_.compare_exchange_strong(alone, 0, std::memory_order_seq_cst);
+       alone = kClosed) {
+    Sleep(20'000);
+  }
   closer_.store(0, std::memory_order_seq_cst);
   syscall(SYS_futex, reinterpret_cast<uint32_t*>(&closed_), FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
   RestoreSignals(signals);
@@ -202,8 +221,7 @@ void Gate::OpenForAll() {
 void Gate::Open() {
   if (t_state.closings == 0 || --t_state.closings > 0) return;
   if (t_state.guest) {
-    t_state.guest = false;
-    RestoreSignals(t_guest_signals);
+    LeaveAsGuest();
   } else {
     OpenForAll();
   }
@@ -225,6 +243,7 @@ void Gate::ResetInChild() {
     t_state.guest = false;
     signals_ = t_guest_signals;
   }
+  closed_.store(kClosed, std::memory_order_seq_cst);
   // The child of a fork() inside a fork handler goes on with the outer fork(), whose handlers open the gate.
   Open();
 }

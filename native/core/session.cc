@@ -338,7 +338,11 @@ void Session::Complain(const Status& status) {
 
 // ---- fork ----
 
-void Session::BeforeFork() { drained_ = g_gate.Close(kForkPatienceMs); }
+void Session::BeforeFork() {
+  const bool drained = g_gate.Close(kForkPatienceMs);
+  // A fork() in a fork handler goes through the gate as the outer one has closed it.
+  if (t_state.closings == 1) t_state.drained = drained;
+}
 
 void Session::AfterForkInParent() {
   // Our children name us as their parent, so we must leave a manifest even if nothing else makes us.
@@ -361,10 +365,10 @@ void Session::AfterForkInChild() {
   parent_pid_ = pid_;
   pid_ = getpid();
   leaves_trace_ = false;
-  const bool usable = drained_ && follow_children_;
+  const bool usable = t_state.drained && follow_children_;
   state_.store(usable ? State::kForkPending : State::kOff, std::memory_order_release);
   if (follow_children_) WriteParentVariable(pid_, parent_pid_);
-  if (!drained_) {
+  if (!t_state.drained) {
     Log("a thread did not leave the profiler within %d s before fork(): this child is not profiled",
         static_cast<int>(kForkPatienceMs / 1000));
   }

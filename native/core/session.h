@@ -108,7 +108,6 @@ class Session {
 
   std::atomic<State> state_{State::kIdle};
   std::atomic<int32_t> lock_{0};  // thread id of the holder
-  bool drained_ = true;           // nobody else was inside when the last fork() began
   bool follow_children_ = true;
   bool complained_ = false;
   bool sampled_before_ = false;

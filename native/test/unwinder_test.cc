@@ -19,6 +19,11 @@
 using forkheap::g_unwinder;
 using forkheap::Registers;
 
+// native/test/run.sh says where this program lies.
+#ifndef PROGRAM
+#define PROGRAM ""
+#endif
+
 namespace {
 
 constexpr int kMost = 64;
