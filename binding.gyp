@@ -51,6 +51,15 @@
       "libraries": ["-Wl,--no-as-needed", "-l:libtcmalloc_and_profiler.so.4", "-Wl,--as-needed", "-ldl"]
     },
     {
+      "target_name": "forkheap_unwind",
+      "type": "shared_library",
+      "product_dir": "<(PRODUCT_DIR)",
+      "product_prefix": "",
+      "product_extension": "so",
+      "sources": ["native/unwind/unwind.cc"],
+      "cflags": ["-fPIC"]
+    },
+    {
       "target_name": "forkheap-symbolizer",
       "type": "executable",
       "sources": ["<!@(ls native/symbolizer/*.cc)"],

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readlinkSync, symlinkSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { packageRoot } from '#root';
 import { ForkheapError } from '../errors.js';
+import { howToRestore, nativeParts } from '../native-parts.js';
 
 const soname = 'libtcmalloc_and_profiler.so.4';
 
@@ -43,19 +44,22 @@ function libraryFolders(): string[] {
 }
 
 /**
- * Finds gperftools' library: `FORKHEAP_TCMALLOC` if set, else in the loader's usual folders.
+ * Finds gperftools' library: `FORKHEAP_TCMALLOC` if set (the word `system` stands for the one of this system), else the one
+ * that came with this package, else in the loader's usual folders.
  *
  * @returns its absolute path
  * @throws {ForkheapError} ERR_FORKHEAP_NO_TCMALLOC
  */
 export function findTcmalloc(): string {
   const asked = process.env.FORKHEAP_TCMALLOC;
-  if (asked !== undefined && asked !== '') {
-    if (existsSync(asked)) return asked;
+  if (asked !== undefined && asked !== '' && asked !== 'system') {
+    if (existsSync(asked)) return resolve(asked);
     throw new ForkheapError('ERR_FORKHEAP_NO_TCMALLOC', `FORKHEAP_TCMALLOC names ${asked}, which does not exist`, {
       path: asked,
     });
   }
+  const bundled = join(nativeParts(), soname);
+  if (asked !== 'system' && existsSync(bundled)) return bundled;
   for (const folder of libraryFolders()) {
     const file = join(folder, soname);
     if (existsSync(file)) return file;
@@ -72,11 +76,11 @@ export function findTcmalloc(): string {
  * @throws {ForkheapError} ERR_FORKHEAP_NOT_BUILT
  */
 export function findPreload(): string {
-  const file = join(packageRoot, 'build', 'Release', 'forkheap_preload.so');
+  const file = join(nativeParts(), 'forkheap_preload.so');
   if (existsSync(file)) return file;
   throw new ForkheapError(
     'ERR_FORKHEAP_NOT_BUILT',
-    `forkheap's preload library is not built (${file} is missing): run \`npm run build\` in ${packageRoot}`,
+    `forkheap's preload library is not there (${file} is missing): ${howToRestore()}`,
     { path: file },
   );
 }

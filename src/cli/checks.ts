@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { packageRoot } from '#root';
 import { findTcmalloc } from '../capture/libraries.js';
 import { ForkheapError } from '../errors.js';
+import { howToRestore, nativeParts } from '../native-parts.js';
 import { symbolizerPath } from '../symbolize/client.js';
 
 /** `warn`: profiling works, but not as well as it could. `fail`: it does not work. */
@@ -80,7 +81,7 @@ function checkBuilt(name: string, path: string, level: Level, without: string, m
   } catch {
     const advice = existsSync(path)
       ? `Make ${path} readable and executable for you.`
-      : `${without} Build it with "npm run build:native" in the package's folder.`;
+      : `${without} To have it, ${howToRestore()}.`;
     return finding(name, level, `${path} ${existsSync(path) ? 'cannot be used' : 'is missing'}`, advice);
   }
 }
@@ -142,7 +143,7 @@ function auxSecure(): boolean {
 
 /** Looks at everything that profiling needs. */
 export function runChecks(where: Surroundings = surroundings()): Finding[] {
-  const built = join(where.root, 'build', 'Release');
+  const built = nativeParts(where.root);
   return [
     checkPlatform(where),
     checkNode(where),
