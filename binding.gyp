@@ -31,6 +31,7 @@
         "native/core/proc.cc",
         "native/core/samples.cc",
         "native/core/session.cc",
+        "native/core/symbols.cc",
         "native/core/tree_limits.cc",
         "native/core/unwinder.cc",
         "native/core/watcher.cc",

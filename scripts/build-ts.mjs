@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, cpSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { buildSync } from 'esbuild';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const lib = join(root, 'lib');
@@ -26,7 +27,7 @@ writeFileSync(
     extends: join(root, 'tsconfig.json'),
     compilerOptions: { rootDir: 'src', outDir: join(lib, 'cjs') },
     include: ['src'],
-    exclude: ['src/cli', 'src/root.mts', 'src/register.cts'],
+    exclude: ['src/cli', 'src/root.mts', 'src/register.cts', 'src/report/page'],
   }),
 );
 run('-p', staging);
@@ -35,3 +36,18 @@ writeFileSync(
   JSON.stringify({ type: 'commonjs', imports: { '#root': './root.cjs' } }),
 );
 chmodSync(join(lib, 'cli', 'main.js'), 0o755);
+
+// The HTML report's script and style, which go into every report.
+run('-p', 'src/report/page');
+buildSync({
+  entryPoints: { flamegraph: join(root, 'src', 'report', 'page', 'main.ts') },
+  outdir: join(lib, 'report', 'assets'),
+  bundle: true,
+  minify: true,
+  // d3-flame-graph asks an object for its class by name.
+  keepNames: true,
+  format: 'iife',
+  target: ['chrome110', 'firefox115', 'safari16.4'],
+  legalComments: 'inline',
+  logLevel: 'warning',
+});

@@ -11,3 +11,31 @@ export type { ProcessKind, ProfileMode } from './capture/manifest.js';
 export type { ChildFilter, HeapProfileOptions } from './capture/options.js';
 export { type CollectedProfiles, collectHeapProfiles } from './collect.js';
 export { ForkheapError, type ForkheapErrorCode } from './errors.js';
+export type { DumpChoice } from './files/dump-choice.js';
+export { type ReadProfileOptions, readProfile } from './files/profile.js';
+export { diffProfiles } from './profile/diff.js';
+export { filterProfile, type ProfileFilter } from './profile/filter.js';
+export { mergeProfiles } from './profile/merge.js';
+export {
+  type Frame,
+  type Location,
+  type Mapping,
+  type ProcessVersions,
+  type Profile,
+  type ProfiledProcess,
+  type Sample,
+  totalValues,
+  type Values,
+} from './profile/model.js';
+export { type ParseOptions, parseHeapText } from './profile/parse.js';
+export { parsePprof } from './profile/pprof.js';
+export { type StackExportOptions, toCollapsed } from './report/collapsed.js';
+export { toDhat } from './report/dhat.js';
+export { type FlamegraphOptions, toFlamegraphHtml } from './report/flamegraph.js';
+export { toHeapProfile } from './report/heapprofile.js';
+export { toPprof } from './report/pprof.js';
+export { type GroupBy, type Row, type RowsOptions, topRows } from './report/rows.js';
+export { toSpeedscope } from './report/speedscope.js';
+export { foldInternals } from './symbolize/fold.js';
+export { sampleOwner } from './symbolize/resolve.js';
+export { type SymbolizeResult, symbolize, type Unsymbolized } from './symbolize/symbolize.js';

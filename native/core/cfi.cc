@@ -22,14 +22,20 @@ struct FoundObject {
 using FindObjectFunction = int (*)(void*, FoundObject*);
 FindObjectFunction g_find_object = nullptr;
 
-// For older C libraries: the objects that were loaded when InitCfi() last ran.
-struct KnownObject {
-  uintptr_t start;
-  uintptr_t end;
+// A loaded object. Whatever its tables say, nothing outside [start, end) is read.
+struct Object {
+  const uint8_t* start;
+  const uint8_t* end;
   const uint8_t* eh_frame_hdr;
+
+  [[nodiscard]] bool Holds(const uint8_t* at, uint64_t size) const {
+    return at >= start && at <= end && size <= static_cast<uint64_t>(end - at);
+  }
 };
+
+// For older C libraries: the objects that were loaded when InitCfi() last ran.
 constexpr int kKnownObjects = 512;
-KnownObject g_known[kKnownObjects];
+Object g_known[kKnownObjects];
 std::atomic<int> g_known_count{0};
 
 constexpr int kRbp = 6;
@@ -136,18 +142,19 @@ struct Cie {
 };
 
 // Start and end of the entry whose length field is at `at`; false for the terminator and for 64-bit DWARF.
-bool EntryBounds(const uint8_t* at, const uint8_t** body, const uint8_t** end) {
+bool EntryBounds(const Object& object, const uint8_t* at, const uint8_t** body, const uint8_t** end) {
   uint32_t length = 0;
+  if (!object.Holds(at, sizeof(length))) return false;
   memcpy(&length, at, sizeof(length));
-  if (length == 0 || length == 0xffffffffU) return false;
+  if (length < 4 || length == 0xffffffffU || !object.Holds(at + 4, length)) return false;
   *body = at + 4;
   *end = at + 4 + length;
   return true;
 }
 
-bool ParseCie(const uint8_t* at, Cie* cie) {
+bool ParseCie(const Object& object, const uint8_t* at, Cie* cie) {
   const uint8_t* body = nullptr;
-  if (!EntryBounds(at, &body, &cie->end)) return false;
+  if (!EntryBounds(object, at, &body, &cie->end)) return false;
   Reader in(body, cie->end);
   if (in.Fixed<uint32_t>() != 0) return false;
   const auto version = in.Fixed<uint8_t>();
@@ -163,7 +170,10 @@ bool ParseCie(const uint8_t* at, Cie* cie) {
   if (*letter == 'z') {
     cie->has_augmentation_data = true;
     const uint64_t length = in.Uleb();
-    const uint8_t* after = in.at() + length;
+    Reader rest = in;
+    rest.Skip(length);
+    if (!rest.ok()) return false;
+    const uint8_t* after = rest.at();
     for (++letter; *letter != '\0' && in.ok(); ++letter) {
       if (*letter == 'R') {
         cie->pointer_encoding = in.Fixed<uint8_t>();
@@ -202,6 +212,11 @@ struct Row {
   int64_t ra_offset = 0;
 };
 
+// A factored offset. Unsigned: a damaged table may make it overflow.
+int64_t Scaled(uint64_t offset, const Cie& cie) {
+  return static_cast<int64_t>(offset * static_cast<uint64_t>(cie.data_align));
+}
+
 void SetPlace(Row* row, uint64_t reg, Row::Place place, int64_t offset) {
   if (reg == kRbp) {
     row->rbp = place;
@@ -229,7 +244,7 @@ bool RunInstructions(const Cie& cie, Reader in, uintptr_t location, uintptr_t pc
       continue;
     }
     if ((opcode & 0xc0) == 0x80) {  // offset
-      SetPlace(row, low, Row::kOffset, static_cast<int64_t>(in.Uleb()) * cie.data_align);
+      SetPlace(row, low, Row::kOffset, Scaled(in.Uleb(), cie));
       continue;
     }
     if ((opcode & 0xc0) == 0xc0 || opcode == 0x06) {  // restore, restore_extended
@@ -262,7 +277,7 @@ bool RunInstructions(const Cie& cie, Reader in, uintptr_t location, uintptr_t pc
         break;
       case 0x05: {  // offset_extended
         const uint64_t reg = in.Uleb();
-        SetPlace(row, reg, Row::kOffset, static_cast<int64_t>(in.Uleb()) * cie.data_align);
+        SetPlace(row, reg, Row::kOffset, Scaled(in.Uleb(), cie));
         break;
       }
       case 0x07:  // undefined
@@ -318,16 +333,16 @@ bool RunInstructions(const Cie& cie, Reader in, uintptr_t location, uintptr_t pc
       }
       case 0x11: {  // offset_extended_sf
         const uint64_t reg = in.Uleb();
-        SetPlace(row, reg, Row::kOffset, in.Sleb() * cie.data_align);
+        SetPlace(row, reg, Row::kOffset, Scaled(static_cast<uint64_t>(in.Sleb()), cie));
         break;
       }
       case 0x12:  // def_cfa_sf
         row->cfa_register = static_cast<int>(in.Uleb());
-        row->cfa_offset = in.Sleb() * cie.data_align;
+        row->cfa_offset = Scaled(static_cast<uint64_t>(in.Sleb()), cie);
         row->cfa_expression = nullptr;
         break;
       case 0x13:  // def_cfa_offset_sf
-        row->cfa_offset = in.Sleb() * cie.data_align;
+        row->cfa_offset = Scaled(static_cast<uint64_t>(in.Sleb()), cie);
         break;
       case 0x14:  // val_offset
       case 0x15: {
@@ -403,16 +418,17 @@ UnwindRule ToRule(const Cie& cie, const Row& row) {
   return rule;
 }
 
-UnwindRule RuleFromFde(const uint8_t* fde, uintptr_t pc) {
+UnwindRule RuleFromFde(const Object& object, const uint8_t* fde, uintptr_t pc) {
   UnwindRule none;
   none.kind = UnwindRule::kFramePointer;
   const uint8_t* body = nullptr;
   const uint8_t* end = nullptr;
-  if (!EntryBounds(fde, &body, &end)) return none;
+  if (!EntryBounds(object, fde, &body, &end)) return none;
   uint32_t to_cie = 0;
   memcpy(&to_cie, body, sizeof(to_cie));
   Cie cie;
-  if (to_cie == 0 || !ParseCie(body - to_cie, &cie)) return {};
+  if (to_cie == 0 || to_cie > static_cast<uint64_t>(body - object.start)) return {};
+  if (!ParseCie(object, body - to_cie, &cie)) return {};
   Reader in(body + 4, end);
   const uintptr_t start = in.Pointer(cie.pointer_encoding);
   const uintptr_t length = in.Pointer(cie.pointer_encoding & 0x0f);
@@ -428,31 +444,37 @@ UnwindRule RuleFromFde(const uint8_t* fde, uintptr_t pc) {
   return ToRule(cie, row);
 }
 
-// The .eh_frame_hdr of the object at `pc`; null when no object is there.
-const uint8_t* FindHeader(uintptr_t pc) {
+// The object at `pc`; its eh_frame_hdr is null when none is there.
+Object FindObjectAt(uintptr_t pc) {
   if (g_find_object != nullptr) {
     FoundObject found{};
-    if (g_find_object(reinterpret_cast<void*>(pc), &found) != 0) return nullptr;
-    return static_cast<const uint8_t*>(found.eh_frame_hdr);
+    if (g_find_object(reinterpret_cast<void*>(pc), &found) != 0) return {};
+    const Object object{static_cast<const uint8_t*>(found.map_start), static_cast<const uint8_t*>(found.map_end),
+                        static_cast<const uint8_t*>(found.eh_frame_hdr)};
+    if (object.Holds(object.eh_frame_hdr, 1)) return object;
+    // glibc lists an object whose segments do not follow each other (node itself) by segment: where its tables end is
+    // not told, and they are trusted.
+    return {nullptr, reinterpret_cast<const uint8_t*>(uintptr_t{1} << 47), object.eh_frame_hdr};
   }
   const int count = g_known_count.load(std::memory_order_acquire);
+  const auto* at = reinterpret_cast<const uint8_t*>(pc);
   for (int i = 0; i < count; ++i) {
-    if (pc >= g_known[i].start && pc < g_known[i].end) return g_known[i].eh_frame_hdr;
+    if (at >= g_known[i].start && at < g_known[i].end) return g_known[i];
   }
-  return nullptr;
+  return {};
 }
 
 int RememberObject(dl_phdr_info* info, size_t /*size*/, void* counter) {
   auto* count = static_cast<int*>(counter);
-  KnownObject object{UINTPTR_MAX, 0, nullptr};
+  Object object{reinterpret_cast<const uint8_t*>(UINTPTR_MAX), nullptr, nullptr};
   for (int i = 0; i < info->dlpi_phnum; ++i) {
     const ElfW(Phdr)& header = info->dlpi_phdr[i];
-    const uintptr_t start = info->dlpi_addr + header.p_vaddr;
+    const auto* start = reinterpret_cast<const uint8_t*>(info->dlpi_addr + header.p_vaddr);
     if (header.p_type == PT_LOAD) {
       if (start < object.start) object.start = start;
       if (start + header.p_memsz > object.end) object.end = start + header.p_memsz;
     } else if (header.p_type == PT_GNU_EH_FRAME) {
-      object.eh_frame_hdr = reinterpret_cast<const uint8_t*>(start);
+      object.eh_frame_hdr = start;
     }
   }
   if (object.eh_frame_hdr != nullptr && *count < kKnownObjects) g_known[(*count)++] = object;
@@ -473,19 +495,20 @@ void InitCfi() {
 UnwindRule FindUnwindRule(uintptr_t pc) {
   UnwindRule frame_pointer;
   frame_pointer.kind = UnwindRule::kFramePointer;
-  const uint8_t* header = FindHeader(pc);
-  if (header == nullptr) return frame_pointer;
+  const Object object = FindObjectAt(pc);
+  const uint8_t* header = object.eh_frame_hdr;
+  if (header == nullptr || !object.Holds(header, 16)) return frame_pointer;
   // Version 1; the search table as all linkers write it: udata4 count, datarel sdata4 entries.
   if (header[0] != 1 || header[2] != 0x03 || header[3] != 0x3b) return frame_pointer;
   const size_t pointer_size = (header[1] & 0x0f) == 0x03 || (header[1] & 0x0f) == 0x0b ? 4 : 8;
   const uint8_t* at = header + 4 + pointer_size;
   uint32_t count = 0;
   memcpy(&count, at, sizeof(count));
-  if (count == 0) return frame_pointer;
   struct Entry {
     int32_t start;
     int32_t fde;
   };
+  if (count == 0 || !object.Holds(at + 4, uint64_t{count} * sizeof(Entry))) return frame_pointer;
   const auto* table = reinterpret_cast<const Entry*>(at + 4);
   const auto base = reinterpret_cast<intptr_t>(header);
   const int64_t wanted = static_cast<intptr_t>(pc) - base;
@@ -500,7 +523,7 @@ UnwindRule FindUnwindRule(uintptr_t pc) {
       high = middle;
     }
   }
-  return RuleFromFde(header + table[low].fde, pc);
+  return RuleFromFde(object, header + table[low].fde, pc);
 }
 
 }  // namespace forkheap

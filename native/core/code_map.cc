@@ -133,11 +133,11 @@ uint32_t CodeMap::Intern(std::string_view name) {
   if (block >= kNameBlocks) return 0;
   if (names_[block] == nullptr) names_[block] = Pages<Name>(kNamesPerBlock);
   if (names_[block] == nullptr) return 0;
-  if (text_left_ < name.size()) {
+  if (text_ == nullptr || text_left_ < name.size()) {
     constexpr size_t kTextPages = 256 << 10;
     text_ = Pages<char>(kTextPages);
     text_left_ = text_ == nullptr ? 0 : kTextPages;
-    if (text_left_ < name.size()) return 0;
+    if (text_ == nullptr || text_left_ < name.size()) return 0;
   }
   memcpy(text_, name.data(), name.size());
   Name& entry = names_[block][count % kNamesPerBlock];

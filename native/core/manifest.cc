@@ -32,9 +32,15 @@ void AppendString(TextBuffer* out, std::string_view text) {
     } else if (byte < 0x80) {
       out->Append(text.substr(i, 1));
     } else {
-      const size_t length = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc2 ? 2 : 0;
+      const size_t length = byte >= 0xf5 ? 0 : byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc2 ? 2 : 0;
       bool whole = length != 0 && i + length <= text.size();
       for (size_t k = 1; whole && k < length; ++k) whole = (static_cast<unsigned char>(text[i + k]) & 0xc0) == 0x80;
+      if (whole && length > 2) {
+        // Neither overlong forms, nor surrogates, nor what lies above U+10FFFF.
+        const auto second = static_cast<unsigned char>(text[i + 1]);
+        whole = !((byte == 0xe0 && second < 0xa0) || (byte == 0xed && second >= 0xa0) ||
+                  (byte == 0xf0 && second < 0x90) || (byte == 0xf4 && second >= 0x90));
+      }
       out->Append(whole ? text.substr(i, length) : std::string_view("\xef\xbf\xbd"));
       if (whole) i += length - 1;
     }

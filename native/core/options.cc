@@ -15,9 +15,13 @@ namespace forkheap {
 
 namespace {
 
-// Read before main(), when there is one thread.
-const char* Variable(const char* name) {
-  return getenv(name);  // NOLINT(concurrency-mt-unsafe)
+// Read before main(), when there is one thread. Not with getenv(): bash has its own, which finds nothing that early.
+char* Variable(const char* name) {
+  const size_t length = strlen(name);
+  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
+    if (strncmp(*entry, name, length) == 0 && (*entry)[length] == '=') return *entry + length + 1;
+  }
+  return nullptr;
 }
 
 int64_t Number(const char* name, int64_t fallback, int64_t low, int64_t high) {
@@ -107,6 +111,14 @@ void ReadEnvironment(Options* options, Environment* environment) {
   if (environment->parent_pid != 0) {
     environment->kind = Variable("NODE_UNIQUE_ID") != nullptr ? Kind::kClusterWorker : Kind::kChild;
   }
+}
+
+void PassParentOn(int32_t parent_pid) {
+  char* text = Variable("FORKHEAP_PARENT");
+  char changed[22];
+  if (text == nullptr || strlen(text) != sizeof(changed) - 1) return;
+  snprintf(changed, sizeof(changed), "%010d,%010d", parent_pid, parent_pid);
+  memcpy(text, changed, sizeof(changed));
 }
 
 Wanted CommandIsWanted(int argc, char** argv) {

@@ -88,12 +88,19 @@ void Session::Lock() {
 
 void Session::Unlock() { lock_.store(0); }
 
+bool Session::IsBusyHere() const { return lock_.load() == static_cast<int32_t>(syscall(SYS_gettid)); }
+
 void Session::SetProcess(Kind kind, int32_t parent_pid, bool follow_children) {
   kind_ = kind;
   pid_ = getpid();
   parent_pid_ = parent_pid != 0 ? parent_pid : getppid();
   start_time_ = Now();
   follow_children_ = follow_children;
+}
+
+void Session::StandAside() {
+  WriteParentVariable(parent_pid_, parent_pid_);
+  PassParentOn(parent_pid_);
 }
 
 void Session::SetFollowChildren(bool follow) { follow_children_ = follow; }
@@ -465,7 +472,7 @@ void Session::AtEnd(int exit_code, int signal_number, bool quick) {
   // Another thread may be in the middle of a dump; it may also be one that will never finish it.
   const int64_t deadline = NowMs() + 5000;
   while (!TryLock()) {
-    if (NowMs() >= deadline || lock_.load() == static_cast<int32_t>(syscall(SYS_gettid))) return;
+    if (NowMs() >= deadline || IsBusyHere()) return;
     sched_yield();
   }
   Status status;

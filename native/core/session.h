@@ -17,7 +17,8 @@ namespace forkheap {
 
 class Session {
  public:
-  constexpr Session() {}  // hooks run before dynamic initialization
+  // Hooks run before dynamic initialization.
+  constexpr Session() {}  // NOLINT(modernize-use-equals-default): the union has none
   ~Session() {}           // NOLINT(modernize-use-equals-default): the union has none
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -31,6 +32,8 @@ class Session {
 
   // Once, when the library is loaded: who this process is.
   void SetProcess(Kind kind, int32_t parent_pid, bool follow_children);
+  // This process is not profiled, such as a shell: its children are those of the profiled process above it.
+  void StandAside();
   // Whether forked children are profiled.
   void SetFollowChildren(bool follow);
   // What the runtime says of itself: for the manifest.
@@ -70,6 +73,9 @@ class Session {
   // handlers as long as the allocator is not on the stack. `quick`: a forked child that never allocated ends without
   // exit(), such as one whose exec failed; it leaves no files.
   void AtEnd(int exit_code, int signal_number, bool quick);
+
+  // Async-signal-safe. Whether this thread is in the middle of a dump.
+  [[nodiscard]] bool IsBusyHere() const;
 
   // Writes a dump now if one can be written, and complains once if not.
   void AutomaticDumpNow();

@@ -35,7 +35,7 @@ class TextBuffer {
   }
 
   void Append(std::string_view text) {
-    if (!Reserve(size_ + text.size() + 1)) return;
+    if (!Reserve(size_ + text.size() + 1) || data_ == nullptr) return;
     memcpy(data_ + size_, text.data(), text.size());
     size_ += text.size();
     data_[size_] = '\0';

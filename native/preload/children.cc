@@ -4,6 +4,7 @@
 #include <alloca.h>
 #include <dlfcn.h>
 #include <spawn.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -12,7 +13,6 @@
 #include <string_view>
 
 #include "../core/session.h"
-#include "../core/text_buffer.h"
 #include "interpose.h"
 
 namespace {
@@ -206,15 +206,16 @@ void SetChildEnvironment(const char* const* entries, size_t count) {
     g_variables.store(nullptr, std::memory_order_release);
     return;
   }
-  // Never freed: one for each start of a profile.
-  auto* copy = new TextBuffer();
-  auto* variables = new Variables{};
   size_t size = 0;
   for (size_t i = 0; i < count; ++i) size += strlen(entries[i]) + 1;
-  if (!copy->Reserve(size + 1)) return;
+  // Never freed, one for each start of a profile: a child may be reading them.
+  void* pages = mmap(nullptr, sizeof(Variables) + size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (pages == MAP_FAILED) return;
+  auto* variables = static_cast<Variables*>(pages);
+  char* text = reinterpret_cast<char*>(variables + 1);
   for (size_t i = 0; i < count && variables->count < Variables::kMost; ++i) {
-    variables->text[variables->count++] = copy->data() + copy->size();
-    copy->Append({entries[i], strlen(entries[i]) + 1});
+    variables->text[variables->count++] = text;
+    text = AppendText(text, {entries[i], strlen(entries[i]) + 1});
   }
   g_variables.store(variables, std::memory_order_release);
 }
@@ -231,34 +232,48 @@ FORKHEAP_EXPORT int execvpe(const char* file, char* const argv[], char* const en
   return ExecInPath(file, argv, env);
 }
 
-#define FORKHEAP_COLLECT_ARGUMENTS(argv, first)                           \
-  va_list args;                                                           \
-  va_start(args, first);                                                  \
-  va_list counting;                                                       \
-  va_copy(counting, args);                                                \
-  const size_t count = CountArguments(counting);                          \
-  va_end(counting);                                                       \
-  auto** argv = static_cast<char**>(alloca((count + 1) * sizeof(char*))); \
-  argv[0] = const_cast<char*>(first);                                     \
-  for (size_t i = 1; i <= count; ++i) argv[i] = va_arg(args, char*);
+// The arguments of execl() and its like as an array, on this function's stack, for `run(argv)`. `args` is left behind
+// the terminating null.
+template <typename Run>
+int WithArguments(const char* first, va_list args, Run run) {
+  va_list counting;
+  va_copy(counting, args);
+  const size_t count = CountArguments(counting);
+  va_end(counting);
+  auto** argv = static_cast<const char**>(alloca((count + 1) * sizeof(char*)));
+  argv[0] = first;
+  for (size_t i = 1; i <= count; ++i) argv[i] = va_arg(args, const char*);
+  return run(const_cast<char* const*>(argv));
+}
 
 FORKHEAP_EXPORT int execl(const char* file, const char* first, ...) {
-  FORKHEAP_COLLECT_ARGUMENTS(argv, first)
+  va_list args;
+  va_start(args, first);
+  const int result = WithArguments(first, args, [&](char* const* argv) { return Exec(file, argv, environ); });
   va_end(args);
-  return Exec(file, argv, environ);
+  return result;
 }
 
 FORKHEAP_EXPORT int execlp(const char* file, const char* first, ...) {
-  FORKHEAP_COLLECT_ARGUMENTS(argv, first)
+  va_list args;
+  va_start(args, first);
+  const int result = WithArguments(first, args, [&](char* const* argv) { return ExecInPath(file, argv, environ); });
   va_end(args);
-  return ExecInPath(file, argv, environ);
+  return result;
 }
 
 FORKHEAP_EXPORT int execle(const char* file, const char* first, ...) {
-  FORKHEAP_COLLECT_ARGUMENTS(argv, first)
-  char* const* env = va_arg(args, char* const*);
+  va_list args;
+  va_start(args, first);
+  va_list behind;
+  va_copy(behind, args);
+  while (va_arg(behind, const char*) != nullptr) {
+  }
+  char* const* env = va_arg(behind, char* const*);
+  va_end(behind);
+  const int result = WithArguments(first, args, [&](char* const* argv) { return Exec(file, argv, env); });
   va_end(args);
-  return Exec(file, argv, env);
+  return result;
 }
 
 FORKHEAP_EXPORT int posix_spawn(pid_t* pid, const char* file, const posix_spawn_file_actions_t* actions,

@@ -35,7 +35,7 @@ SigactionFunction RealSigaction() {
 // Signals whose default ends the process and that are sent to ask it to.
 bool EndsProcess(int number) { return number == SIGTERM || number == SIGINT || number == SIGHUP || number == SIGQUIT; }
 
-constexpr int kAttempts = 100;
+constexpr int kAttempts = 500;
 constexpr long kAttemptMs = 10;
 
 std::atomic<int> g_dump_signal{0};
@@ -43,8 +43,8 @@ std::atomic<bool> g_handlers_installed{false};
 
 // Async-signal-safe. Whether this thread is inside the allocator or our own hooks: then nothing that allocates may run
 // here.
-bool InsideAllocator(forkheap::Registers at) {
-  if (forkheap::t_state.depth > 0) return true;
+bool CannotDump(forkheap::Registers at) {
+  if (forkheap::t_state.depth > 0 || g_session.IsBusyHere()) return true;
   void* frames[128];
   const forkheap::CodeRange code = forkheap::g_gperftools.code();
   const int count = forkheap::g_unwinder.WalkAll(at, frames, 128);
@@ -76,7 +76,7 @@ forkheap::Registers Interrupted(void* context) {
 }
 
 // Async-signal-safe. Sends `number` to the process again a little later. False when the system has no timer left or it
-// has been tried for about a second.
+// has been tried for about five seconds.
 bool SendAgainLater(int number) {
   static std::atomic<int> attempts{0};
   if (attempts.fetch_add(1) >= kAttempts) return false;
@@ -92,7 +92,7 @@ bool SendAgainLater(int number) {
 // In the place of SIG_DFL. Inside the allocator no dump can be made, but a moment later it can. When the last dump
 // would be a risk, the process dies without it, as it would have.
 void OnEndingSignal(int number, siginfo_t* /*info*/, void* context) {
-  if (!InsideAllocator(Interrupted(context))) {
+  if (!CannotDump(Interrupted(context))) {
     g_session.AtEnd(0, number, true);
   } else if (g_session.state() != forkheap::Session::State::kIdle && SendAgainLater(number)) {
     return;
@@ -181,7 +181,7 @@ FORKHEAP_EXPORT int raise(int number) {
   struct sigaction now {};
   if (EndsProcess(number) && g_session.state() != forkheap::Session::State::kIdle &&
       RealSigaction()(number, nullptr, &now) == 0 && IsDefault(now)) {
-    if (!InsideAllocator(FORKHEAP_CALLER_REGISTERS())) {
+    if (!CannotDump(FORKHEAP_CALLER_REGISTERS())) {
       g_session.AtEnd(0, number, true);
     } else if (HandlerFor(number) != nullptr) {
       Install(number);
@@ -193,7 +193,7 @@ FORKHEAP_EXPORT int raise(int number) {
 
 FORKHEAP_EXPORT void abort() {
   static std::atomic<void (*)()> cache{nullptr};
-  if (!InsideAllocator(FORKHEAP_CALLER_REGISTERS())) g_session.AtEnd(0, SIGABRT, true);
+  if (!CannotDump(FORKHEAP_CALLER_REGISTERS())) g_session.AtEnd(0, SIGABRT, true);
   auto next = cache.load();
   if (next == nullptr) next = reinterpret_cast<void (*)()>(dlsym(RTLD_NEXT, "abort"));
   next();

@@ -163,7 +163,10 @@ __attribute__((constructor)) void Init(int argc, char** argv) {
   if (environment.configured && environment.follow_children) InheritVariables();
   if (!environment.configured || !environment.autostart) return;
   const forkheap::Wanted wanted = forkheap::CommandIsWanted(argc, argv);
-  if (wanted == forkheap::Wanted::kNo || (wanted == forkheap::Wanted::kIfNode && !IsNode())) return;
+  if (wanted == forkheap::Wanted::kNo || (wanted == forkheap::Wanted::kIfNode && !IsNode())) {
+    if (environment.follow_children && environment.parent_pid != 0) g_session.StandAside();
+    return;
+  }
   forkheap::Status status;
   StartCapture(options, &status);
   if (!status.ok()) forkheap::Log("%s. This process is not profiled [%s]", status.message, status.code);

@@ -1,6 +1,6 @@
-import { accessSync, constants as fsConstants, statSync } from 'node:fs';
+import { closeSync, openSync, type Stats, statSync, unlinkSync } from 'node:fs';
 import { constants } from 'node:os';
-import { isAbsolute, resolve } from 'node:path';
+import { isAbsolute, join, resolve } from 'node:path';
 import { ForkheapError } from '../errors.js';
 import type { NativeStartOptions } from '../native.js';
 import type { ProfileMode } from './manifest.js';
@@ -164,6 +164,15 @@ export function nativeOptions(options: HeapProfileOptions): CheckedOptions {
   };
 }
 
+/** Undefined when there is nothing that we may look at. */
+function lookAt(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * Checks that files can be made under an absolute prefix.
  *
@@ -173,15 +182,19 @@ export function requireWritable(prefix: string): void {
   // Folders named with a placeholder are made when they are needed.
   const fixed = prefix.split('%', 1)[0] ?? '';
   const folder = fixed.slice(0, Math.max(fixed.lastIndexOf('/'), 1));
-  const info = statSync(folder, { throwIfNoEntry: false });
+  const info = lookAt(folder);
   const fail = (what: string): never => {
     throw new ForkheapError('ERR_FORKHEAP_PREFIX_NOT_WRITABLE', what, { path: folder });
   };
   if (info === undefined) fail(`the folder ${folder} does not exist: make it, or give another prefix`);
   if (info?.isDirectory() !== true) fail(`${folder} is not a folder: give another prefix`);
+  // Permissions do not tell all (root, read-only file systems, /proc): making a file does.
+  const probe = join(folder, `.forkheap-${process.pid}`);
   try {
-    accessSync(folder, fsConstants.W_OK | fsConstants.X_OK);
-  } catch {
-    fail(`the folder ${folder} cannot be written: give another prefix`);
+    closeSync(openSync(probe, 'wx', 0o600));
+    unlinkSync(probe);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    fail(`no file can be made in the folder ${folder} (${code}): give another prefix`);
   }
 }

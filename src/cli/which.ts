@@ -1,9 +1,14 @@
-import { accessSync, constants, statSync } from 'node:fs';
+import { accessSync, constants, type Stats, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { ForkheapError } from '../errors.js';
 
-function isFile(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+/** Undefined when there is no such file, or its folder is closed to us. */
+function look(path: string): Stats | undefined {
+  try {
+    return statSync(path);
+  } catch {
+    return undefined;
+  }
 }
 
 function isExecutable(path: string): boolean {
@@ -24,14 +29,10 @@ export function which(program: string, path = process.env.PATH ?? ''): string {
   const candidates = program.includes('/')
     ? [program]
     : path.split(delimiter).map((folder) => join(folder || '.', program));
-  const files = candidates.filter((file) => isFile(file));
+  const files = candidates.filter((file) => look(file)?.isFile() === true);
   const found = files.find((file) => isExecutable(file));
   if (found !== undefined) return found;
-  const [
-    unusable = candidates.find(
-      (file) => program.includes('/') && statSync(file, { throwIfNoEntry: false }) !== undefined,
-    ),
-  ] = files;
+  const [unusable = candidates.find((file) => program.includes('/') && look(file) !== undefined)] = files;
   if (unusable !== undefined) {
     throw new ForkheapError(
       'ERR_FORKHEAP_PROGRAM_NOT_EXECUTABLE',

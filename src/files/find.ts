@@ -1,4 +1,4 @@
-import { type Dirent, readdirSync, statSync } from 'node:fs';
+import { type Dirent, readdirSync, type Stats, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { ForkheapError } from '../errors.js';
 
@@ -82,8 +82,19 @@ function group(paths: Iterable<string>): Map<string, Group> {
   return groups;
 }
 
+/** Undefined when there is nothing, also because a part of the path is a file. */
+function lookAt(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code === 'ENOTDIR') return undefined;
+    throw new ForkheapError('ERR_FORKHEAP_NO_FILES', `Cannot look at ${path} (${code}).`, { path, cause });
+  }
+}
+
 function exists(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
+  return lookAt(path)?.isFile() ?? false;
 }
 
 /**
@@ -97,7 +108,7 @@ function exists(path: string): boolean {
 export function findProcesses(paths: readonly string[]): ProcessFiles[] {
   const files = new Set<string>();
   for (const path of paths) {
-    const info = statSync(path, { throwIfNoEntry: false });
+    const info = lookAt(path);
     let found: string[];
     if (info?.isDirectory()) found = inFolder(path, 0);
     else if (info === undefined) found = withPrefix(path);

@@ -12,8 +12,6 @@ import type { ProcessFiles } from './find.js';
 import { readManifest, toMapping } from './manifest-file.js';
 
 const CHUNK = 1 << 20;
-// A few stacks end early in every process, in code without unwind tables.
-const TRUNCATED_SHARE = 0.001;
 
 export interface ReadOptions {
   /** Largest file accepted, in bytes; 1 GiB unless given. */
@@ -76,21 +74,13 @@ export function describeProcess({ files, manifest }: FoundProcess): Omit<Profile
     startTime: manifest?.startTime ?? null,
     exit: manifest?.exit ?? null,
     versions: manifest === null ? null : versionsOf(manifest),
+    stacks: manifest === null ? null : { walked: manifest.stacks, truncated: manifest.truncatedStacks },
     dumps: files.dumps,
   };
 }
 
 function versionsOf({ forkheap, nodeVersion, gperftools }: Manifest): ProcessVersions {
   return { forkheap, node: nodeVersion, gperftools };
-}
-
-/** What a report has to say about stacks that are not whole. */
-function truncation({ manifest }: FoundProcess): string[] {
-  if (manifest === null || manifest.stacks === 0) return [];
-  const { pid, stacks, truncatedStacks } = manifest;
-  if (truncatedStacks / stacks <= TRUNCATED_SHARE) return [];
-  const share = `${((100 * truncatedStacks) / stacks).toFixed(1)}%`;
-  return [`Process ${pid}: ${share} of its stacks end before their outermost frame (${truncatedStacks} of ${stacks}).`];
 }
 
 /**
@@ -107,9 +97,7 @@ export function readDump(path: string, process: FoundProcess, options: ReadOptio
     parser.push(chunk);
     return true;
   });
-  const profile = parser.end();
-  const warnings = truncation(process);
-  return warnings.length === 0 ? profile : { ...profile, warnings: [...profile.warnings, ...warnings] };
+  return parser.end();
 }
 
 /** Reads a dump's first line only. */

@@ -97,6 +97,8 @@ export interface ProfiledProcess {
   readonly exit: ManifestExit | null;
   /** What was running; null when unknown. */
   readonly versions: ProcessVersions | null;
+  /** How many stacks were walked in it, and how many of them end before their outermost frame; null when unknown. */
+  readonly stacks: { readonly walked: number; readonly truncated: number } | null;
   /** Paths of its dumps, oldest first. */
   readonly dumps: readonly string[];
 }
@@ -125,6 +127,9 @@ export interface Profile {
   /** Sentences for the reader about what this profile cannot show. */
   readonly warnings: readonly string[];
 }
+
+/** The names of the four values. */
+export const VALUE_KEYS: readonly (keyof Values)[] = ['inuseObjects', 'inuseSpace', 'allocObjects', 'allocSpace'];
 
 /** Four zeros. */
 export function zeroValues(): Values {

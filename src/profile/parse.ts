@@ -203,6 +203,7 @@ export class HeapTextParser {
       startTime: known.startTime ?? null,
       exit: known.exit ?? null,
       versions: known.versions ?? null,
+      stacks: known.stacks ?? null,
       dumps: known.dumps ?? [],
       mode: header.mode,
       sampleInterval: header.sampleInterval,

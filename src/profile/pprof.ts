@@ -10,7 +10,8 @@ export const PROCESS_COMMENT = 'forkheap process ';
 interface RawSample {
   locations: number[];
   values: number[];
-  labels: { key: number; str: number; num: number }[];
+  /** Of each label its key, text and number. */
+  labels: number[];
 }
 
 interface RawLocation {
@@ -32,14 +33,13 @@ interface RawProfile {
   comments: number[];
 }
 
-/** Reads a message whose fields are all numbers. */
-function numberFields<Name extends string>(bytes: Uint8Array, names: Record<number, Name>): Record<Name, number> {
-  const result = Object.fromEntries(Object.values(names).map((name) => [name, 0])) as Record<Name, number>;
+/** Reads a message whose fields are all numbers, by the numbers of the fields; 0 where one is missing. */
+function numberFields(bytes: Uint8Array, last: number): number[] {
+  const result = new Array<number>(last + 1).fill(0);
   const reader = new ProtoReader(bytes);
   while (reader.next()) {
-    const name = names[reader.field];
-    if (name === undefined) reader.skip();
-    else result[name] = reader.number();
+    if (reader.field <= last && reader.isNumber) result[reader.field] = reader.number();
+    else reader.skip();
   }
   return result;
 }
@@ -50,8 +50,10 @@ function readSample(bytes: Uint8Array): RawSample {
   while (reader.next()) {
     if (reader.field === 1) reader.numbers(sample.locations);
     else if (reader.field === 2) reader.numbers(sample.values);
-    else if (reader.field === 3) sample.labels.push(numberFields(reader.bytes(), { 1: 'key', 2: 'str', 3: 'num' }));
-    else reader.skip();
+    else if (reader.field === 3) {
+      const [, key = 0, text = 0, number = 0] = numberFields(reader.bytes(), 3);
+      sample.labels.push(key, text, number);
+    } else reader.skip();
   }
   return sample;
 }
@@ -63,9 +65,10 @@ function readLocation(bytes: Uint8Array): RawLocation {
     if (reader.field === 1) location.id = reader.number();
     else if (reader.field === 2) location.mapping = reader.number();
     else if (reader.field === 3) location.address = reader.number();
-    else if (reader.field === 4)
-      location.lines.push(numberFields(reader.bytes(), { 1: 'function', 2: 'line', 3: 'column' }));
-    else reader.skip();
+    else if (reader.field === 4) {
+      const [, functionId = 0, line = 0, column = 0] = numberFields(reader.bytes(), 3);
+      location.lines.push({ function: functionId, line, column });
+    } else reader.skip();
   }
   return location;
 }
@@ -84,15 +87,14 @@ function readRaw(bytes: Uint8Array): RawProfile {
   const decoder = new TextDecoder();
   const reader = new ProtoReader(bytes);
   while (reader.next()) {
-    if (reader.field === 1) raw.sampleTypes.push(numberFields(reader.bytes(), { 1: 'type' }).type);
+    if (reader.field === 1) raw.sampleTypes.push(numberFields(reader.bytes(), 1)[1] as number);
     else if (reader.field === 2) raw.samples.push(readSample(reader.bytes()));
-    else if (reader.field === 3)
-      raw.mappings.push(
-        numberFields(reader.bytes(), { 1: 'id', 2: 'start', 3: 'limit', 4: 'offset', 5: 'file', 6: 'buildId' }),
-      );
-    else if (reader.field === 4) raw.locations.push(readLocation(reader.bytes()));
+    else if (reader.field === 3) {
+      const [, id = 0, start = 0, limit = 0, offset = 0, file = 0, buildId = 0] = numberFields(reader.bytes(), 6);
+      raw.mappings.push({ id, start, limit, offset, file, buildId });
+    } else if (reader.field === 4) raw.locations.push(readLocation(reader.bytes()));
     else if (reader.field === 5) {
-      const { id, name, file } = numberFields(reader.bytes(), { 1: 'id', 2: 'name', 4: 'file' });
+      const [, id = 0, name = 0, , file = 0] = numberFields(reader.bytes(), 4);
       raw.functions.set(id, { name, file });
     } else if (reader.field === 6) raw.strings.push(decoder.decode(reader.bytes()));
     else if (reader.field === 12) raw.period = reader.number();
@@ -117,6 +119,7 @@ class Builder {
   readonly #raw: RawProfile;
   readonly #path: string;
   readonly #processes = new Map<string, ProfiledProcess>();
+  readonly #labelled = new Map<string, ProfiledProcess>();
   readonly warnings: string[] = [];
 
   constructor(raw: RawProfile, path: string) {
@@ -197,9 +200,21 @@ class Builder {
 
   /** The process of a sample: by its labels, or the file itself. */
   #process(sample: RawSample): ProfiledProcess {
-    const labels = new Map(
-      sample.labels.map(({ key, str, num }) => [this.#string(key), str === 0 ? `${num}` : this.#string(str)]),
-    );
+    const key = sample.labels.join(' ');
+    let process = this.#labelled.get(key);
+    if (process === undefined) {
+      process = this.#labelledProcess(sample.labels);
+      this.#labelled.set(key, process);
+    }
+    return process;
+  }
+
+  #labelledProcess(raw: readonly number[]): ProfiledProcess {
+    const labels = new Map<string, string>();
+    for (let i = 0; i < raw.length; i += 3) {
+      const [key = 0, text = 0, number = 0] = raw.slice(i, i + 3);
+      labels.set(this.#string(key), text === 0 ? `${number}` : this.#string(text));
+    }
     const pid = Number(labels.get('pid') ?? 0) || 0;
     const id = labels.get('process') ?? (pid === 0 ? this.#path : `${this.#path}_${pid}`);
     let process = this.#processes.get(id);
@@ -231,6 +246,7 @@ const UNKNOWN_PROCESS: ProfiledProcess = {
   startTime: null,
   exit: null,
   versions: null,
+  stacks: null,
   dumps: [],
 };
 
@@ -249,7 +265,7 @@ function parseProcess(json: string): ProfiledProcess | null {
       model === null || (typeof found[name] === typeof model && Array.isArray(found[name]) === Array.isArray(model));
     if (!same) return null;
   }
-  const { parentPid, startTime, exit, versions } = found;
+  const { parentPid, startTime, exit, versions, stacks } = found;
   const known = found as unknown as ProfiledProcess;
   return {
     ...known,
@@ -257,6 +273,7 @@ function parseProcess(json: string): ProfiledProcess | null {
     startTime: typeof startTime === 'string' ? startTime : null,
     exit: typeof exit === 'object' ? (exit as ProfiledProcess['exit']) : null,
     versions: typeof versions === 'object' ? (versions as ProfiledProcess['versions']) : null,
+    stacks: typeof stacks === 'object' ? (stacks as ProfiledProcess['stacks']) : null,
     dumps: known.dumps.filter((dump) => typeof dump === 'string'),
   };
 }

@@ -29,6 +29,11 @@ export class ProtoReader {
     return true;
   }
 
+  /** Whether the field's value is a number. */
+  get isNumber(): boolean {
+    return this.#type === VARINT;
+  }
+
   /** The field's value as a signed number; precise below 2^53. */
   number(): number {
     if (this.#type !== VARINT) throw new ProtoError(`field ${this.field} is no number`);

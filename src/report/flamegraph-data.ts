@@ -1,8 +1,9 @@
 import { type Profile, type Sample, totalValues, type Values } from '../profile/model.js';
-import { resolveLocation, type ShownFrame, sampleOwner } from '../symbolize/resolve.js';
 import { foldInternals } from '../symbolize/fold.js';
+import { resolveLocation, type ShownFrame, sampleOwner } from '../symbolize/resolve.js';
 import { frameKey, titleFrame } from './call-tree.js';
-import type { PageData } from './page/data.js';
+import { warningsOf } from './notes.js';
+import type { PageData } from './page-data.js';
 import { commandText, modeText } from './processes.js';
 
 const VALUES: readonly (keyof Values)[] = ['inuseSpace', 'inuseObjects', 'allocSpace', 'allocObjects'];
@@ -135,7 +136,7 @@ export function pageData(
     title: options.title ?? '',
     hasBaseline: options.baseline !== undefined,
     forkheap: profile.processes.find((process) => process.versions !== null)?.versions?.forkheap ?? '',
-    warnings: [...profile.warnings],
+    warnings: warningsOf(profile),
     total: VALUES.map((value) => Math.round(total[value])),
     processes,
     strings: tables.strings,

@@ -10,7 +10,7 @@ import {
 } from '../profile/model.js';
 import { resolveLocation, type ShownFrame, sampleOwner } from '../symbolize/resolve.js';
 
-/** What a row of the table stands for. */
+/** What a row stands for. @since 0.1.0 */
 export type GroupBy = 'function' | 'line' | 'mapping' | 'package' | 'process';
 
 /** A row: what was allocated there itself (`self`), and there or in what it called (`cumulative`). */
@@ -141,6 +141,11 @@ class Grouping {
   }
 }
 
+/**
+ * How {@link topRows} groups and sorts.
+ *
+ * @since 0.1.0
+ */
 export interface RowsOptions {
   by: GroupBy;
   /** Rows are sorted by this value, largest first. */
@@ -153,8 +158,13 @@ export interface RowsOptions {
   process?: ProfiledProcess;
 }
 
-/** Groups a profile's samples into sorted rows. */
-export function groupRows(profile: Profile, options: RowsOptions): Row[] {
+/**
+ * Who allocated: a profile's samples by function, line, mapping, package or process, sorted.
+ *
+ * @param profile symbolized, or rows have hexadecimal names.
+ * @since 0.1.0
+ */
+export function topRows(profile: Profile, options: RowsOptions): Row[] {
   const grouping = new Grouping(options.by);
   for (const sample of profile.samples) {
     if (options.process === undefined || sample.process === options.process) grouping.add(sample);

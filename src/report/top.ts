@@ -8,8 +8,9 @@ import {
   zeroValues,
 } from '../profile/model.js';
 import type { SymbolizeResult } from '../symbolize/symbolize.js';
+import { notes, warningsOf } from './notes.js';
 import { commandText, modeText, type ProcessJson, processJson, processTotals, processTree } from './processes.js';
-import { type GroupBy, groupRows, type Row } from './rows.js';
+import { type GroupBy, type Row, topRows } from './rows.js';
 import { bold, type Column, dim, renderTable, type TextOptions } from './table.js';
 import { elide, formatBytes, formatCount, formatShare, printable } from './units.js';
 import { formatValue, VALUE_TITLES } from './values.js';
@@ -69,7 +70,7 @@ function rowJson({ name, file, line, mapping, package: owner, processes, self, c
 /** The table as data. */
 export function topJson(profile: Profile, symbols: SymbolizeResult, options: TopOptions): TopJson {
   const rows = (process?: ProfiledProcess): RowJson[] =>
-    cut(groupRows(profile, { ...options, ...(process === undefined ? {} : { process }) }), options.limit).map(rowJson);
+    cut(topRows(profile, { ...options, ...(process === undefined ? {} : { process }) }), options.limit).map(rowJson);
   return {
     processes: [...processTotals(profile)].map(([process, values]) => ({
       ...processJson(process, values),
@@ -78,7 +79,7 @@ export function topJson(profile: Profile, symbols: SymbolizeResult, options: Top
     total: roundValues(totalValues(profile)),
     rows: rows(),
     unsymbolized: [...symbols.unsymbolized],
-    warnings: [...profile.warnings],
+    warnings: warningsOf(profile),
   };
 }
 
@@ -134,7 +135,7 @@ function cell(name: keyof Values, value: number, signed: boolean | undefined): s
 
 function rowTable(profile: Profile, options: TopOptions, text: TextOptions, process?: ProfiledProcess): string {
   const { by, sort, limit, cumulative, signed } = options;
-  const all = groupRows(profile, { ...options, ...(process === undefined ? {} : { process }) }).filter(
+  const all = topRows(profile, { ...options, ...(process === undefined ? {} : { process }) }).filter(
     (row) => row[cumulative ? 'cumulative' : 'self'][sort] !== 0,
   );
   const total = totalValues(profile, process)[sort];
@@ -175,23 +176,6 @@ function rowTable(profile: Profile, options: TopOptions, text: TextOptions, proc
     out += dim(`${formatCount(all.length - shown.length)} more rows${which}; --limit 0 shows all\n`, text);
   }
   return out;
-}
-
-/** Lines under a report about what it could not show. */
-export function notes(profile: Profile, symbols: SymbolizeResult): string[] {
-  const lines = [...profile.warnings];
-  const count = symbols.unsymbolized.reduce((sum, entry) => sum + entry.locations, 0);
-  if (count > 0) {
-    const all = count + symbols.symbolized;
-    lines.push(`${formatCount(count)} of ${formatCount(all)} addresses have no name:`);
-    const shown = symbols.unsymbolized.slice(0, 4);
-    for (const { file, reason, locations } of shown) {
-      lines.push(`  ${formatCount(locations)}  ${file === '' ? '' : `${file}: `}${reason}`);
-    }
-    const more = symbols.unsymbolized.length - shown.length;
-    if (more > 0) lines.push(`  and in ${more} more files`);
-  }
-  return lines;
 }
 
 /**

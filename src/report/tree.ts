@@ -2,9 +2,9 @@ import { posix } from 'node:path';
 import { type Profile, type ProfiledProcess, roundValues, type Values } from '../profile/model.js';
 import type { SymbolizeResult } from '../symbolize/symbolize.js';
 import { buildCallTree, type CallNode, type CallTreeOptions } from './call-tree.js';
+import { notes, warningsOf } from './notes.js';
 import { type ProcessJson, processesJson } from './processes.js';
 import { dim, type TextOptions } from './table.js';
-import { notes } from './top.js';
 import { elide, formatShare, printable } from './units.js';
 import { formatValue } from './values.js';
 
@@ -63,7 +63,7 @@ export function treeJson(profile: Profile, options: TreeOptions): TreeJson {
     processes: processesJson(profile),
     total: roundValues(root.total),
     rows: convert(root, 0).children,
-    warnings: [...profile.warnings],
+    warnings: warningsOf(profile),
   };
 }
 
@@ -83,7 +83,9 @@ export function treeText(profile: Profile, symbols: SymbolizeResult, options: Tr
   const root = buildCallTree(profile, options);
   const { value } = options;
   const whole = root.total[value];
-  const lines = [`${formatValue(value, whole)}  100.0%  all ${plural(profile.processes)}`];
+  const lines = [
+    `${formatValue(value, whole).padStart(10)} ${formatShare(whole, whole).padStart(6)}  all ${plural(profile.processes)}`,
+  ];
   const visit = (node: CallNode, depth: number, branch: string): void => {
     const children = shownChildren(node, depth, whole, options);
     for (const [i, child] of children.entries()) {

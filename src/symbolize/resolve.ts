@@ -31,6 +31,8 @@ const GLUE = /^(v8::|v8impl::|node::|cppgc::|heap::base::|Builtins_|napi_)/;
 function show(location: Location, frame: Frame | undefined): ShownFrame {
   const name = frame === undefined ? addressName(location) : shownName(location, frame);
   const { name: owner, asks } = ownerOf(location, frame);
+  // Code that the engine made and that no code event was about.
+  const isNameless = location.mapping === null && frame === undefined;
   const inNode = owner === 'node' || owner === 'v8';
   return {
     name,
@@ -40,7 +42,7 @@ function show(location: Location, frame: Frame | undefined): ShownFrame {
     owner,
     wrapper: isAllocationWrapper(location, frame),
     // An instance of a std:: template in node's executable may be an addon's own, bound there by the linker.
-    internal: START.test(name) || GLUE.test(name) || (inNode && !name.startsWith('std::')),
+    internal: isNameless || START.test(name) || GLUE.test(name) || (inNode && !name.startsWith('std::')),
     engineWork: inNode && isEngineWork(name),
     asks,
   };

@@ -42,9 +42,11 @@ export async function runProfiled(
   return { prefix, folder, pid, result: ended };
 }
 
-/** Names of the files in a folder, sorted. */
+/** Names of the files in a folder, sorted, without the control file of the whole tree. */
 export function filesIn(folder: string): string[] {
-  return readdirSync(folder).sort();
+  return readdirSync(folder)
+    .filter((name) => !name.endsWith('.control'))
+    .sort();
 }
 
 /** The dumps and manifests that processes with these pids leave when each ends with its first dump. */

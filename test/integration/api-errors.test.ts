@@ -7,7 +7,8 @@ import { callApi, script } from '../helpers/preloaded.js';
 import { runProcess } from '../helpers/process.js';
 import { filesIn, leaksOf, manifestOf } from '../helpers/profiles.js';
 
-const inert = 'dumps = [codeOf(() => api.heapProfilerDump("x")), codeOf(api.heapProfilerStop), codeOf(api.getHeapProfile)];';
+const inert =
+  'dumps = [codeOf(() => api.heapProfilerDump("x")), codeOf(api.heapProfilerStop), codeOf(api.getHeapProfile)];';
 
 t.test('in a process that was not preloaded', async (t) => {
   const prefix = tempPrefix(t);
@@ -26,7 +27,11 @@ t.test('in a process that was not preloaded', async (t) => {
   const { errors, stop, running, env } = JSON.parse(stdout);
   t.equal(errors.length, 2);
   for (const error of errors) {
-    t.match(error, { name: 'ForkheapError', code: 'ERR_FORKHEAP_NOT_PRELOADED', message: /forkheap run.*heapProfileEnv/ });
+    t.match(error, {
+      name: 'ForkheapError',
+      code: 'ERR_FORKHEAP_NOT_PRELOADED',
+      message: /forkheap run.*heapProfileEnv/,
+    });
   }
   t.match(stop, /^ERR_FORKHEAP_NOT_(RUNNING|PRELOADED)$/);
   t.equal(running, false);
@@ -136,9 +141,19 @@ t.test('no room for a dump: earlier ones stay whole, and later ones can be made'
   t.same(said.codes, Array(3).fill('ERR_FORKHEAP_DUMP_FAILED'));
   t.match(said.error, { message: /cannot write .*0002\.heap: no space left on the device\. Earlier dumps are whole/ });
   t.equal(said.running, true, 'stop() that cannot write does not stop');
-  t.same(said.files.sort(), [`profile_${said.pid}.0001.heap`, `profile_${said.pid}.json`], 'no half files');
-  t.same([said.first, said.last], [1, 2].map((number) => `${prefix}_${said.pid}.000${number}.heap`));
-  t.same(filesIn(dirname(prefix)), [...[1, 2].map((n) => `profile_${said.pid}.000${n}.heap`), `profile_${said.pid}.json`]);
+  t.same(
+    said.files.sort(),
+    ['profile.control', `profile_${said.pid}.0001.heap`, `profile_${said.pid}.json`],
+    'no half files',
+  );
+  t.same(
+    [said.first, said.last],
+    [1, 2].map((number) => `${prefix}_${said.pid}.000${number}.heap`),
+  );
+  t.same(filesIn(dirname(prefix)), [
+    ...[1, 2].map((n) => `profile_${said.pid}.000${n}.heap`),
+    `profile_${said.pid}.json`,
+  ]);
   t.equal((await leaksOf(t, said.first)).get(said.pid)?.inuseObjects, 1);
   t.equal((await leaksOf(t, said.last)).get(said.pid)?.inuseObjects, 3);
   t.match(manifestOf(prefix, said.pid), { dumps: [1, 2].map((n) => `profile_${said.pid}.000${n}.heap`) });

@@ -3,6 +3,8 @@ import t from 'tap';
 import { type LeakingProcess, program } from '../helpers/fixtures.js';
 import { filesIn, firstFiles, manifestsOf, runProfiled, sameLeaks } from '../helpers/profiles.js';
 
+t.setTimeout(300_000);
+
 const LEVELS = 4;
 const BLOCKS = 77;
 const BYTES = 1234;

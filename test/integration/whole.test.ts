@@ -14,7 +14,8 @@ function readSamples(text: string): { header: number[]; lines: { values: number[
   const body = text.slice(0, text.indexOf('\nMAPPED_LIBRARIES:'));
   const [header, ...lines] = body.split('\n').filter((line) => line !== '');
   const parse = (line = ''): { values: number[]; stack: string } => {
-    const [, a, b, c, d, stack = ''] = /^(?:heap profile:)? *(\d+): +(\d+) \[ *(\d+): +(\d+)\] @ (.*)$/.exec(line) ?? [];
+    const [, a, b, c, d, stack = ''] =
+      /^(?:heap profile:)? *(\d+): +(\d+) \[ *(\d+): +(\d+)\] @ (.*)$/.exec(line) ?? [];
     return { values: [a, b, c, d].map(Number), stack };
   };
   return { header: parse(header).values, lines: lines.map(parse) };

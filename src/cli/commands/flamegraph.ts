@@ -30,7 +30,9 @@ export function flamegraphCommand(): Command {
     .argument('<path...>', 'folders, files, or the prefix that forkheap run printed')
     .option('-o, --output <file>', 'file to write (default: forkheap-flamegraph-<name>.html)')
     .option('--baseline <path>', 'compare with this profile: growth is red (repeatable)', list)
-    .addOption(new Option('--base-dump <which>', 'which dump of the baseline (default: that of --dump)').argParser(parseDump))
+    .addOption(
+      new Option('--base-dump <which>', 'which dump of the baseline (default: that of --dump)').argParser(parseDump),
+    )
     .addOption(internalsOption())
     .option('--title <text>', 'title of the report')
     .option('--force', 'write over a file that exists')

@@ -20,8 +20,8 @@ interface RunFlags {
   mode: 'exact' | 'sampled';
   sampleInterval?: number;
   children: 'all' | 'none';
-  include: string[];
-  exclude: string[];
+  include?: string[];
+  exclude?: string[];
   dumpEvery: number;
   dumpAllocated?: number;
   dumpInuse: number;
@@ -79,6 +79,7 @@ function olderFiles(prefix: string): string[] {
 function choosePrefix(flags: RunFlags, program: string): string {
   if (flags.prefix === undefined) return freshPrefix(program);
   const prefix = resolvePrefix(flags.prefix);
+  requireWritable(prefix);
   const older = olderFiles(prefix);
   if (older.length > 0 && flags.force !== true) {
     throw new ForkheapError(
@@ -130,7 +131,7 @@ function given<K extends keyof RunFlags>(
   return chosen;
 }
 
-const list = (value: string, before: string[]): string[] => [...before, value];
+const list = (value: string, before: string[] | undefined): string[] => [...(before ?? []), value];
 
 /** `forkheap run`: a program and every process below it, profiled. */
 export function runCommand(): Command {
@@ -156,9 +157,8 @@ export function runCommand(): Command {
       '--include <pattern>',
       'only processes with an argument like this, for instance "worker*.js" (repeatable)',
       list,
-      [],
     )
-    .option('--exclude <pattern>', 'no processes with an argument like this (repeatable)', list, [])
+    .option('--exclude <pattern>', 'no processes with an argument like this (repeatable)', list)
     .addOption(
       new Option('--dump-every <time>', 'dump at least so often, so that a kill loses little; 0: never')
         .argParser(parseDuration)
@@ -213,10 +213,9 @@ Examples:
           'maxTreeBytes',
         ]),
       });
-      if (flags.include.length > 0) env.FORKHEAP_INCLUDE = flags.include.join('\n');
-      if (flags.exclude.length > 0) env.FORKHEAP_EXCLUDE = flags.exclude.join('\n');
+      if (flags.include !== undefined) env.FORKHEAP_INCLUDE = flags.include.join('\n');
+      if (flags.exclude !== undefined) env.FORKHEAP_EXCLUDE = flags.exclude.join('\n');
       sayWhatHappenedToHeapprofile();
-      requireWritable(prefix);
       const ending = await runProgram(file, [program, ...args], env);
       if (flags.quiet !== true) summarize(prefix, ending);
       throw new ExitStatus(ending.status);

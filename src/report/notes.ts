@@ -1,0 +1,36 @@
+import type { Profile } from '../profile/model.js';
+import type { SymbolizeResult } from '../symbolize/symbolize.js';
+import { formatCount, formatShare } from './units.js';
+
+// A few stacks end early in every process, in code without unwind tables.
+const TRUNCATED_SHARE = 0.001;
+
+/** What the profile cannot show, in sentences: its warnings, and how many stacks are not whole. */
+export function warningsOf(profile: Profile): string[] {
+  let walked = 0;
+  let truncated = 0;
+  for (const { stacks } of profile.processes) {
+    walked += stacks?.walked ?? 0;
+    truncated += stacks?.truncated ?? 0;
+  }
+  if (truncated <= walked * TRUNCATED_SHARE) return [...profile.warnings];
+  const share = `${formatShare(truncated, walked)} (${formatCount(truncated)} of ${formatCount(walked)})`;
+  return [...profile.warnings, `${share} of the stacks walked end before their outermost frame.`];
+}
+
+/** Lines under a report about what it could not show. */
+export function notes(profile: Profile, symbols: SymbolizeResult): string[] {
+  const lines = warningsOf(profile);
+  const count = symbols.unsymbolized.reduce((sum, entry) => sum + entry.locations, 0);
+  if (count > 0) {
+    const all = count + symbols.symbolized;
+    lines.push(`${formatCount(count)} of ${formatCount(all)} addresses have no name:`);
+    const shown = symbols.unsymbolized.slice(0, 4);
+    for (const { file, reason, locations } of shown) {
+      lines.push(`  ${formatCount(locations)}  ${file === '' ? '' : `${file}: `}${reason}`);
+    }
+    const more = symbols.unsymbolized.length - shown.length;
+    if (more > 0) lines.push(`  and in ${more} more files`);
+  }
+  return lines;
+}

@@ -1,0 +1,35 @@
+// The stack walk reaches the outermost frame, or the 32 frames that gperftools keeps.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import type { Manifest } from '../../src/capture/manifest.js';
+import { leaksIn, program, tempPrefix } from '../helpers/fixtures.js';
+import { cli, readTop, rowOf } from '../helpers/forkheap.js';
+
+for (const name of ['root-leak.mjs', 'worker-thread.mjs', 'places.mjs']) {
+  t.test(`${name}: at least 99.9 % of the stacks are whole`, async (t) => {
+    const prefix = tempPrefix(t);
+    const { code, stdout } = await cli(t, ['run', '--quiet', '--prefix', prefix, '--', ...program(name, 50, 100)]);
+    t.equal(code, 0);
+    const [leaking] = leaksIn(stdout);
+    const manifest = JSON.parse(readFileSync(`${prefix}_${leaking?.pid}.json`, 'utf8')) as Manifest;
+    t.ok(manifest.stacks > 10_000, `${manifest.stacks} stacks`);
+    t.ok(manifest.truncatedStacks <= manifest.stacks / 1000, `${manifest.truncatedStacks} of them cut`);
+  });
+}
+
+t.test('the outermost frame of the main thread has everything below it', async (t) => {
+  const prefix = tempPrefix(t);
+  await cli(t, [
+    'run',
+    '--quiet',
+    '--no-javascript',
+    '--prefix',
+    join(prefix),
+    '--',
+    ...program('root-leak.mjs', 50, 100),
+  ]);
+  const report = await readTop(t, prefix);
+  const start = rowOf(report, '_start') ?? rowOf(report, '__libc_start_main');
+  t.ok((start?.cumulative.inuseSpace ?? 0) > report.total.inuseSpace / 2, 'more than half of the bytes in use');
+});
