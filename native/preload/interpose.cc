@@ -6,8 +6,6 @@
 
 #include "interpose.h"
 
-#include <dlfcn.h>
-
 #include <atomic>
 #include <climits>
 
