@@ -131,7 +131,7 @@ Made by \`npm run compatibility\`: every cell is from a run of the packed packag
 ${table}
 ${notes.map((note, i) => `[${i + 1}] ${note}\n`).join('\n')}
 - **exact**, **fork(2)**, **children**: \`forkheap run\` counts every leaked block of the root, of a child made by fork(2)
-  alone, and of one by \`child_process.fork()\`.
+  alone (which ends with _exit(): exit() in such a child of Node 26 may hang, without forkheap too), and of one by \`child_process.fork()\`.
 - **sampled**: \`--mode sampled\` comes within 15 % of 100 MB leaked.
 - **JavaScript**: JavaScript functions stand in the native stacks.
 - **growth check**: \`forkheap check\`. A dash: not in this build.

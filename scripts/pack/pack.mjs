@@ -6,8 +6,8 @@
 //
 // Prints the path of the tarball on stdout, and what is in it on stderr.
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { addLicenses, addTcmalloc, runtimeComponents } from './bundle.mjs';
@@ -31,7 +31,7 @@ function publishedManifest() {
   const manifest = JSON.parse(readFileSync(join(project, 'package.json'), 'utf8'));
   for (const field of ['devDependencies', 'scripts', 'gypfile', 'imports']) delete manifest[field];
   manifest.imports = { '#root': './lib/root.mjs' };
-  manifest.files = ['lib', 'prebuilds', 'licenses', 'sbom.cdx.json', 'CHANGELOG.md'];
+  manifest.files = ['lib', 'register', 'prebuilds', 'licenses', 'sbom.cdx.json', 'CHANGELOG.md'];
   return manifest;
 }
 
@@ -65,6 +65,24 @@ mkdirSync(target, { recursive: true });
 cpSync(prebuilt, target, { recursive: true });
 addTcmalloc(target);
 cpSync(join(project, 'lib'), join(stage, 'lib'), { recursive: true });
+// Inside of the package '#root' is a plain path: tools do not expect "imports" in the package.json of a folder.
+for (const entry of readdirSync(join(stage, 'lib/cjs'), { recursive: true, withFileTypes: true })) {
+  const file = join(entry.parentPath, entry.name);
+  if (!entry.isFile() || !file.endsWith('.js')) continue;
+  const path = relative(entry.parentPath, join(stage, 'lib/cjs/root.cjs'));
+  const text = readFileSync(file, 'utf8');
+  writeFileSync(
+    file,
+    text.replaceAll('require("#root")', `require(${JSON.stringify(path.startsWith('.') ? path : `./${path}`)})`),
+  );
+}
+writeFileSync(join(stage, 'lib/cjs/package.json'), '{ "type": "commonjs" }\n');
+// For resolvers that do not know "exports".
+mkdirSync(join(stage, 'register'));
+writeFileSync(
+  join(stage, 'register/package.json'),
+  '{ "main": "../lib/register.cjs", "types": "../lib/register.d.cts" }\n',
+);
 for (const name of ['LICENSE', 'README.md', 'CHANGELOG.md']) {
   if (existsSync(join(project, name))) cpSync(join(project, name), join(stage, name));
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readlinkSync, symlinkSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readlinkSync, symlinkSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
-import { basename, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { packageRoot } from '#root';
 import { ForkheapError } from '../errors.js';
 import { howToRestore, nativeParts } from '../native-parts.js';
@@ -90,28 +90,45 @@ export function registerScript(): string {
   return join(packageRoot, 'lib', 'register.cjs');
 }
 
-/**
- * A path that LD_PRELOAD can hold: it separates by spaces and colons and knows no quotes, so a file below a folder with one of
- * them is named through a symbolic link.
- */
-export function preloadablePath(file: string): string {
-  if (!/[\s:]/.test(file)) return file;
+/** A folder for links that nobody else can write to: what is named there gets loaded. */
+function linkFolder(): string {
   const folder = join(tmpdir(), `forkheap-${userInfo().uid}`);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const link = join(folder, `${createHash('sha256').update(file).digest('hex').slice(0, 16)}-${basename(file)}`);
+  const info = lstatSync(folder);
+  if (!info.isDirectory() || info.uid !== process.getuid?.() || (info.mode & 0o022) !== 0) {
+    throw new ForkheapError('ERR_FORKHEAP_INVALID_ARGUMENT', `${folder} is not a folder of your own: remove it`, {
+      path: folder,
+    });
+  }
+  return folder;
+}
+
+const separators = /[\s:]/;
+
+/**
+ * A path that LD_PRELOAD can hold: it separates by spaces and colons and knows no quotes, so a file below a folder with one of
+ * them is named through a symbolic link to that folder: a library finds its neighbours ($ORIGIN) through it, too.
+ *
+ * @throws {ForkheapError} ERR_FORKHEAP_INVALID_ARGUMENT when no such link can be made
+ */
+export function preloadablePath(file: string): string {
+  if (!separators.test(file)) return file;
+  const name = basename(file);
+  const target = separators.test(name) ? file : dirname(file);
+  const hash = createHash('sha256').update(target).digest('hex').slice(0, 16);
+  let link = hash;
   try {
-    symlinkSync(file, link);
+    link = join(linkFolder(), hash);
+    symlinkSync(target, link);
   } catch (cause) {
-    if (readlinkSync(link) !== file) {
+    if (cause instanceof ForkheapError) throw cause;
+    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST' || readlinkSync(link) !== target) {
       throw new ForkheapError(
         'ERR_FORKHEAP_INVALID_ARGUMENT',
-        `cannot make ${link}, a name without spaces for ${file}`,
-        {
-          path: link,
-          cause,
-        },
+        `cannot make ${link}, a name without spaces for ${target}: set TMPDIR to a folder that can be written and has none in its name`,
+        { path: link, cause },
       );
     }
   }
-  return link;
+  return target === file ? link : join(link, name);
 }

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -26,7 +26,7 @@ t.test('the tarball holds what is needed, and nothing else', async (t) => {
     /^(LICENSE|README\.md|CHANGELOG\.md|package\.json|sbom\.cdx\.json)$/,
     /^licenses\/[\w.-]+\.txt$/,
     /^lib\/.*\.(js|cjs|mjs|d\.ts|d\.cts|d\.mts)$/,
-    /^lib\/cjs\/package\.json$/,
+    /^(lib\/cjs|register)\/package\.json$/,
     /^lib\/report\/assets\/[\w.-]+$/,
   ];
   t.same(
@@ -110,4 +110,74 @@ t.test('on a machine without a compiler, without gperftools, without rights', { 
   t.equal(row?.cumulative.inuseSpace, 2 * 50 * 20 * 200);
   const text = await there('npx', 'forkheap', 'top', 'out');
   t.match(text.stdout, /db_get_many/);
+});
+
+t.test('publint and arethetypeswrong find nothing', async (t) => {
+  const publint = await runProcess(t, [join(root, 'node_modules/.bin/publint'), 'run', '--strict', tarball]);
+  t.equal(publint.code, 0, publint.stdout);
+  const attw = await runProcess(t, [join(root, 'node_modules/.bin/attw'), '--no-color', tarball]);
+  t.equal(attw.code, 0, attw.stdout);
+  t.match(attw.stdout, /No problems found/);
+});
+
+t.test('in a folder with a name of its own', async (t) => {
+  const folder = join(outside(t), 'Größe: 100 % "nötig"');
+  mkdirSync(folder);
+  writeFileSync(join(folder, 'package.json'), '{"private":true}');
+  const options = ['--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund', '--update-notifier=false'];
+  const installed = await runProcess(t, ['npm', 'install', ...options, tarball], { cwd: folder });
+  t.equal(installed.code, 0, installed.stderr);
+
+  await t.test('CommonJS, ES modules, --import and tsx are profiled', async (t) => {
+    const main = join(folder, 'node_modules/forkheap/lib/cli/main.js');
+    writeFileSync(join(folder, 'hook.mjs'), '');
+    writeFileSync(join(folder, 'a.cjs'), "console.log(require('forkheap').isHeapProfilerRunning())");
+    writeFileSync(
+      join(folder, 'a.mjs'),
+      "import { getHeapProfile } from 'forkheap'; console.log(getHeapProfile() !== '')",
+    );
+    writeFileSync(
+      join(folder, 'a.mts'),
+      "import { isHeapProfilerRunning } from 'forkheap';\nconst yes: boolean = isHeapProfilerRunning();\nconsole.log(yes);\n",
+    );
+    const tsx = join(root, 'node_modules/tsx/dist/cli.mjs');
+    for (const [i, command] of [['a.cjs'], ['a.mjs'], ['--import=./hook.mjs', 'a.mjs'], [tsx, 'a.mts']].entries()) {
+      const args = [main, 'run', '-q', '--prefix', join(folder, `p${i}`), '--', process.execPath, ...command];
+      const { code, stdout, stderr } = await runProcess(t, [process.execPath, ...args], { cwd: folder });
+      t.match({ code, stdout, stderr }, { code: 0, stdout: 'true\n', stderr: '' }, command.join(' '));
+      const top = await runProcess(t, [process.execPath, main, 'top', join(folder, `p${i}`)]);
+      t.equal(top.code, 0, top.stderr);
+    }
+  });
+
+  await t.test('types, for each way of resolving', async (t) => {
+    const source = join(folder, 'types.ts');
+    writeFileSync(
+      source,
+      `import { type HeapProfile, startHeapProfile } from 'forkheap';
+export const profile: HeapProfile = startHeapProfile({ prefix: '/tmp/a', mode: 'sampled' });
+export const path: string = profile.stop();
+`,
+    );
+    for (const [resolution, module] of [
+      ['node16', 'node16'],
+      ['nodenext', 'nodenext'],
+      ['bundler', 'esnext'],
+    ] as const) {
+      const options = ['--strict', '--noEmit', '--target', 'es2022', '--lib', 'es2022,esnext.disposable'];
+      const types = ['--types', 'node', '--typeRoots', join(root, 'node_modules/@types')];
+      const how = ['--moduleResolution', resolution, '--module', module];
+      const tsc = [join(root, 'node_modules/.bin/tsc'), ...options, ...types, ...how, '--ignoreConfig', source];
+      const { code, stdout } = await runProcess(t, tsc, { cwd: folder });
+      t.equal(code, 0, stdout);
+    }
+  });
+
+  await t.test('a bundle of esbuild that keeps the package external', async (t) => {
+    const bundle = join(folder, 'bundle.cjs');
+    const options = ['--bundle', '--platform=node', '--external:forkheap', `--outfile=${bundle}`, '--log-level=error'];
+    const built = await runProcess(t, [join(root, 'node_modules/.bin/esbuild'), join(folder, 'a.mts'), ...options]);
+    t.equal(built.code, 0, built.stderr);
+    t.match(await runProcess(t, [process.execPath, bundle]), { code: 0, stdout: 'false\n' });
+  });
 });
