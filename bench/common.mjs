@@ -65,6 +65,7 @@ export function percentile(numbers, part) {
 
 function gperftoolsVersion() {
   try {
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg-query's own placeholder
     return execFileSync('dpkg-query', ['--show', '--showformat=${Version}', 'libgoogle-perftools4'], {
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'ignore'],

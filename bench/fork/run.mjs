@@ -81,7 +81,9 @@ async function profiled(mode, flags) {
   try {
     const prefix = join(folder, 'p');
     const only = ['--include', 'busy-forks', '--dump-every', '0'];
-    const result = await run(forkheap('run', '-q', '--mode', mode, ...flags, ...only, '--prefix', prefix, '--', ...command()));
+    const result = await run(
+      forkheap('run', '-q', '--mode', mode, ...flags, ...only, '--prefix', prefix, '--', ...command()),
+    );
     return { ...result, ...readProfiles(prefix, mode) };
   } finally {
     rmSync(folder, { recursive: true });
@@ -119,7 +121,8 @@ for (const name of options.only?.split(',') ?? Object.keys(cases)) {
   const line = stdout.trimEnd().split('\n').at(-1) ?? '';
   if (!line.startsWith('{')) throw new Error(`${name} ended with ${signal ?? status}: ${stderr}`);
   results.push({ name, ...JSON.parse(line), files, wrong });
-  if (!options.json) console.error(`${name}: ${line}${files === undefined ? '' : `, ${files} whole files, ${wrong} wrong`}`);
+  if (!options.json)
+    console.error(`${name}: ${line}${files === undefined ? '' : `, ${files} whole files, ${wrong} wrong`}`);
 }
 
 const milliseconds = (us) => (us / 1000).toFixed(2);

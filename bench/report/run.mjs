@@ -46,18 +46,16 @@ function functionOffsets() {
   return offsets;
 }
 
-/** Where the executable's code lies in this process. */
+/** Where the most of the executable's code lies in this process. */
 function codeMapping() {
-  const line = readFileSync('/proc/self/maps', 'utf8')
-    .split('\n')
-    .find((text) => text.includes(' r-xp ') && text.endsWith(process.execPath));
-  const [, start, limit, offset] = /^([0-9a-f]+)-([0-9a-f]+) r-xp ([0-9a-f]+)/.exec(line);
-  return {
-    line,
-    start: Number.parseInt(start, 16),
-    limit: Number.parseInt(limit, 16),
-    offset: Number.parseInt(offset, 16),
-  };
+  const lines = readFileSync('/proc/self/maps', 'utf8').split('\n');
+  const mappings = lines
+    .filter((line) => line.includes(' r-xp ') && line.endsWith(process.execPath))
+    .map((line) => {
+      const [start, limit] = line.split(/[- ]/, 2).map((text) => Number.parseInt(text, 16));
+      return { line, start, limit };
+    });
+  return mappings.sort((a, b) => b.limit - b.start - (a.limit - a.start))[0];
 }
 
 function writeDumps(folder, processes, stacks) {
@@ -90,10 +88,10 @@ function writeDumps(folder, processes, stacks) {
   }
 }
 
-/** Runs `forkheap ARGS`; seconds, and the most memory that it had. */
+/** Runs `forkheap ARGS`: seconds (also of CPU: this machine may be busy), and the most memory that it had. */
 function measure(folder, ...args) {
   const [memory, output] = [join(folder, 'memory'), join(folder, 'output')];
-  const hook = `import { writeFileSync } from 'node:fs'; process.on('exit', () => writeFileSync(${JSON.stringify(memory)}, String(process.resourceUsage().maxRSS)));`;
+  const hook = `import { writeFileSync } from 'node:fs'; process.on('exit', () => { const { maxRSS, userCPUTime, systemCPUTime } = process.resourceUsage(); writeFileSync(${JSON.stringify(memory)}, [maxRSS, userCPUTime + systemCPUTime].join(' ')); });`;
   const stdout = openSync(output, 'w');
   const started = performance.now();
   const { status } = spawnSync(
@@ -106,7 +104,8 @@ function measure(folder, ...args) {
   const seconds = (performance.now() - started) / 1000;
   closeSync(stdout);
   if (status !== 0) throw new Error(`forkheap ${args.join(' ')} ended with ${status}`);
-  return { seconds, megabytes: Number(readFileSync(memory, 'utf8')) / 1024 };
+  const [kilobytes, cpu] = readFileSync(memory, 'utf8').split(' ').map(Number);
+  return { seconds, cpu: cpu / 1e6, megabytes: kilobytes / 1024 };
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'forkheap-bench-'));
@@ -120,12 +119,13 @@ try {
     ['merge', ['merge', '-o', at('merged.pb.gz'), folder], 'merged.pb.gz'],
     ['top --json of the merged file', ['top', '--json', at('merged.pb.gz')]],
     ['flamegraph', ['flamegraph', '-o', at('report.html'), folder], 'report.html'],
+    ['flamegraph --internals', ['flamegraph', '--internals', '-o', at('all.html'), folder], 'all.html'],
     ['export --to speedscope', ['export', '--to', 'speedscope', '-o', at('x.json'), folder], 'x.json'],
   ];
   for (const [name, args, file] of cases) {
-    const { seconds, megabytes } = measure(folder, ...args);
+    const { seconds, cpu, megabytes } = measure(folder, ...args);
     const size = file === undefined ? '' : `, file of ${(statSync(at(file)).size / 1e6).toFixed(1)} MB`;
-    console.log(`${name}: ${seconds.toFixed(2)} s, ${megabytes.toFixed(0)} MB${size}`);
+    console.log(`${name}: ${seconds.toFixed(2)} s (${cpu.toFixed(2)} s of CPU), ${megabytes.toFixed(0)} MB${size}`);
   }
 } finally {
   if (values.keep) console.log(folder);

@@ -46,12 +46,20 @@ for await (const line of createInterface({ input: service.stdout })) {
 if (port === undefined) throw new Error('the service did not start');
 service.stdout.resume();
 
-function childrenOf(pid) {
-  try {
-    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(/\s+/).filter(Boolean).map(Number);
-  } catch {
-    return []; // it has ended
-  }
+/** Not /proc/PID/task/TID/children: not every kernel has it. */
+function childrenOf(parent) {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      try {
+        const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
+        const [state, ppid] = text.slice(text.lastIndexOf(')') + 2).split(' ');
+        return Number(ppid) === parent && state !== 'Z';
+      } catch {
+        return false; // it has ended
+      }
+    });
 }
 const isNode = (pid) => {
   try {
@@ -76,8 +84,11 @@ let requests = 0;
 let refused = 0;
 const started = Date.now();
 const until = started + Number(options.minutes) * 60_000;
+const atMost = started + Math.max(Number(options.minutes) * 60_000, Number(options.kills ?? 0) * 20_000);
 const goOn = () =>
-  service.exitCode === null && (options.kills === undefined ? Date.now() < until : killed.length < Number(options.kills));
+  service.exitCode === null &&
+  Date.now() <= atMost &&
+  (options.kills === undefined ? Date.now() < until : killed.length < Number(options.kills));
 
 async function load() {
   while (goOn()) {
@@ -99,7 +110,9 @@ async function kill() {
     for (const pid of workers) if (!seen.has(pid)) seen.set(pid, now);
     if (turn % 5 === 0) measured.push(sizes(server));
     if (killed.length > 0 && now - killed.at(-1).at < killEveryMs) continue;
-    const [oldest] = workers.filter((pid) => now - seen.get(pid) >= oldEnoughMs).sort((a, b) => seen.get(a) - seen.get(b));
+    const [oldest] = workers
+      .filter((pid) => now - seen.get(pid) >= oldEnoughMs)
+      .sort((a, b) => seen.get(a) - seen.get(b));
     if (oldest === undefined) continue;
     const signal = killed.length % 2 === 0 ? 'SIGKILL' : 'SIGTERM';
     process.kill(oldest, signal);
@@ -148,14 +161,35 @@ const result = {
 };
 // The service's own heap breathes by some MiB.
 const good =
-  status === 0 && missing.length === 0 && wholePids.has(server) && requests > 0 &&
-  rssAfter < rssBefore * 1.25 + (16 << 20) && descriptorsAfter <= descriptorsBefore + 4;
+  status === 0 &&
+  missing.length === 0 &&
+  wholePids.has(server) &&
+  requests > 0 &&
+  rssAfter < rssBefore * 1.25 + (16 << 20) &&
+  descriptorsAfter <= descriptorsBefore + 4;
 const text = `${table(
-  ['minutes', 'requests', 'refused', 'processes', 'killed', 'whole profiles', 'killed without one', 'server RSS, MiB', 'server descriptors'],
+  [
+    'minutes',
+    'requests',
+    'refused',
+    'processes',
+    'killed',
+    'whole profiles',
+    'killed without one',
+    'server RSS, MiB',
+    'server descriptors',
+  ],
   [
     [
-      minutes, requests, refused, result.processes, killed.length, wholePids.size, missing.length,
-      `${mebibytes(rssBefore)} → ${mebibytes(rssAfter)}`, `${descriptorsBefore} → ${descriptorsAfter}`,
+      minutes,
+      requests,
+      refused,
+      result.processes,
+      killed.length,
+      wholePids.size,
+      missing.length,
+      `${mebibytes(rssBefore)} → ${mebibytes(rssAfter)}`,
+      `${descriptorsBefore} → ${descriptorsAfter}`,
     ],
   ],
 )}

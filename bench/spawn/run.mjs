@@ -33,7 +33,9 @@ async function measured(argv) {
 async function profiled(argv) {
   const folder = tempFolder('bench-spawn');
   try {
-    const result = await measured(forkheap('run', '-q', '--dump-every', '0', '--prefix', join(folder, 'p'), '--', ...argv));
+    const result = await measured(
+      forkheap('run', '-q', '--dump-every', '0', '--prefix', join(folder, 'p'), '--', ...argv),
+    );
     return { ...result, names: readdirSync(folder) };
   } finally {
     rmSync(folder, { recursive: true });

@@ -20,6 +20,9 @@ Gate g_gate;
 
 namespace {
 
+// Of a thread that forks as a guest; the gate keeps its owner's.
+thread_local sigset_t t_guest_signals __attribute__((tls_model("initial-exec")));
+
 int64_t NowMs() {
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC, &now);
@@ -99,8 +102,8 @@ void Gate::SetInside(uint32_t slot, bool inside) {
 // Runs inside malloc: a futex wait, no lock is held.
 void Gate::WaitUntilOpen() {
   const int saved_errno = errno;
-  while (closed_.load(std::memory_order_seq_cst) != 0) {
-    syscall(SYS_futex, reinterpret_cast<uint32_t*>(&closed_), FUTEX_WAIT_PRIVATE, 1, nullptr, nullptr, 0);
+  while (const uint32_t now = closed_.load(std::memory_order_seq_cst)) {
+    syscall(SYS_futex, reinterpret_cast<uint32_t*>(&closed_), FUTEX_WAIT_PRIVATE, now, nullptr, nullptr, 0);
   }
   errno = saved_errno;
 }
@@ -120,6 +123,13 @@ void Gate::Leave() {
   // The slot first: a signal that comes in between finds the thread outside and its hooks still switched off.
   if (t_state.depth == 1) SetInside(MySlot(), false);
   --t_state.depth;
+}
+
+// Whether the calling thread is inside.
+bool Gate::IsInside() const {
+  if (t_state.slot == 0 || t_state.depth == 0) return false;
+  if (t_state.slot - 1 == kShared) return t_state.in_shared_slot;
+  return slots_[t_state.slot - 1].inside.load(std::memory_order_relaxed) != 0;
 }
 
 int64_t Gate::InsideOthers() const {
@@ -145,6 +155,20 @@ void Gate::ForgetEndedThreads() {
   }
 }
 
+// Keeps the gate closed until LeaveAsGuest(), if it is closed now.
+bool Gate::EnterAsGuest() {
+  uint32_t now = closed_.load(std::memory_order_seq_cst);
+  while (now != 0 && !closed_.compare_exchange_weak(now, now + kGuest, std::memory_order_seq_cst)) {
+  }
+  return now != 0;
+}
+
+void Gate::LeaveAsGuest() {
+  t_state.guest = false;
+  closed_.fetch_sub(kGuest, std::memory_order_seq_cst);
+  RestoreSignals(t_guest_signals);
+}
+
 bool Gate::Close(int64_t timeout_ms) {
   // A signal handler that forks while the gate is half closed would take it for closed.
   const sigset_t signals = BlockSignals();
@@ -152,12 +176,21 @@ bool Gate::Close(int64_t timeout_ms) {
   const int32_t self = ThreadId();
   int32_t nobody = 0;
   while (!closer_.compare_exchange_strong(nobody, self, std::memory_order_seq_cst)) {
+    if (IsInside() && EnterAsGuest()) {
+      // A signal handler that forks while its thread is inside, and another thread's fork() waits for that thread: this
+      // one goes first, through the gate that the other has closed.
+      t_state.guest = true;
+      t_guest_signals = signals;
+      break;
+    }
     nobody = 0;
     WaitUntilOpen();
     sched_yield();
   }
-  signals_ = signals;
-  closed_.store(1, std::memory_order_seq_cst);
+  if (!t_state.guest) {
+    signals_ = signals;
+    closed_.store(kClosed, std::memory_order_seq_cst);
+  }
   // A hooked call is over within microseconds, so look often first; a dump in another thread takes milliseconds.
   const int64_t deadline = NowMs() + timeout_ms;
   for (int turn = 0; InsideOthers() > 0; ++turn) {
@@ -174,15 +207,24 @@ bool Gate::Close(int64_t timeout_ms) {
 
 void Gate::OpenForAll() {
   const sigset_t signals = signals_;
-  // First the gate, then the right to close it: the other way round, the next closer's gate would be opened.
-  closed_.store(0, std::memory_order_seq_cst);
+  // First the gate, then the right to close it: the other way round, the next closer's gate would be opened. A guest
+  // may still be in the middle of its fork().
+  for (uint32_t alone = kClosed; !closed_.compare_exchange_strong(alone, 0, std::memory_order_seq_cst);
+       alone = kClosed) {
+    Sleep(20'000);
+  }
   closer_.store(0, std::memory_order_seq_cst);
   syscall(SYS_futex, reinterpret_cast<uint32_t*>(&closed_), FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
   RestoreSignals(signals);
 }
 
 void Gate::Open() {
-  if (t_state.closings > 0 && --t_state.closings == 0) OpenForAll();
+  if (t_state.closings == 0 || --t_state.closings > 0) return;
+  if (t_state.guest) {
+    LeaveAsGuest();
+  } else {
+    OpenForAll();
+  }
 }
 
 void Gate::ResetInChild() {
@@ -196,6 +238,12 @@ void Gate::ResetInChild() {
   if (mine != kShared) slots_[mine].owner.store(ThreadId(), std::memory_order_relaxed);
   slots_[kShared].inside.store(t_state.in_shared_slot ? 1 : 0);
   closer_.store(ThreadId(), std::memory_order_seq_cst);
+  if (t_state.guest) {
+    // Whoever had closed the gate is not here.
+    t_state.guest = false;
+    signals_ = t_guest_signals;
+  }
+  closed_.store(kClosed, std::memory_order_seq_cst);
   // The child of a fork() inside a fork handler goes on with the outer fork(), whose handlers open the gate.
   Open();
 }

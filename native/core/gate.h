@@ -48,17 +48,22 @@ class Gate {
   static constexpr uint32_t kSlots = 1024;
   // Threads that find no slot share this one and count in it.
   static constexpr uint32_t kShared = kSlots;
+  static constexpr uint32_t kClosed = 1;
+  static constexpr uint32_t kGuest = 2;
 
   uint32_t MySlot();
   uint32_t ClaimSlot();
   void SetInside(uint32_t slot, bool inside);
   void WaitUntilOpen();
   void ForgetEndedThreads();
+  [[nodiscard]] bool IsInside() const;
+  bool EnterAsGuest();
+  void LeaveAsGuest();
   void OpenForAll();
 
   Slot slots_[kSlots + 1];
   std::atomic<uint32_t> used_slots_{0};  // slots below this index have had an owner
-  std::atomic<uint32_t> closed_{0};      // futex: 1 while closed
+  std::atomic<uint32_t> closed_{0};      // futex: 0 while open, else kClosed and kGuest for each guest
   std::atomic<int32_t> closer_{0};       // thread id of the thread that closed it
   sigset_t signals_{};                   // the closer's signal mask before
 };

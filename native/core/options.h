@@ -50,8 +50,8 @@ struct Environment {
 // Reads FORKHEAP_*. Values that cannot be understood keep their default and are named on stderr.
 void ReadEnvironment(Options* options, Environment* environment);
 
-// For a process that is not profiled, such as a shell: its children have this parent, in its place. Changes the variable
-// where it lies: bash has its own putenv(), which is not ready before main().
+// For a process that is not profiled, such as a shell: its children have this parent, in its place. Changes the
+// variable where it lies: bash has its own putenv(), which is not ready before main().
 void PassParentOn(int32_t parent_pid);
 
 // What FORKHEAP_INCLUDE and FORKHEAP_EXCLUDE say of a process with this command line: lines of fnmatch(3) patterns,

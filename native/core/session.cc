@@ -136,6 +136,9 @@ void Session::Start(const Options& options, Status* status) {
                  "by native code: unset HEAPPROFILE, forkheap writes the files itself");
   } else if (CheckPrefix(options.prefix, status)) {
     options_ = options;
+    // What an earlier sampled profile of this process has left is not this one's.
+    baseline_.Clear();
+    if (sampled_before_ && options.mode == Mode::kSampled) g_gperftools.GetHeapSample(&baseline_);
     StartLocked(kind_, parent_pid_, Now(), status);
     if (status->ok()) PublishToChildren();
   }
@@ -202,6 +205,7 @@ void Session::Stop(Status* status) {
         GateGuard gate(g_gate);
         g_gperftools.Stop();
       } else {
+        sampled_before_ = true;
         g_gperftools.SetSampleInterval(0);
       }
     }
@@ -334,7 +338,11 @@ void Session::Complain(const Status& status) {
 
 // ---- fork ----
 
-void Session::BeforeFork() { drained_ = g_gate.Close(kForkPatienceMs); }
+void Session::BeforeFork() {
+  const bool drained = g_gate.Close(kForkPatienceMs);
+  // A fork() in a fork handler goes through the gate as the outer one has closed it.
+  if (t_state.closings == 1) t_state.drained = drained;
+}
 
 void Session::AfterForkInParent() {
   // Our children name us as their parent, so we must leave a manifest even if nothing else makes us.
@@ -357,10 +365,10 @@ void Session::AfterForkInChild() {
   parent_pid_ = pid_;
   pid_ = getpid();
   leaves_trace_ = false;
-  const bool usable = drained_ && follow_children_;
+  const bool usable = t_state.drained && follow_children_;
   state_.store(usable ? State::kForkPending : State::kOff, std::memory_order_release);
   if (follow_children_) WriteParentVariable(pid_, parent_pid_);
-  if (!drained_) {
+  if (!t_state.drained) {
     Log("a thread did not leave the profiler within %d s before fork(): this child is not profiled",
         static_cast<int>(kForkPatienceMs / 1000));
   }

@@ -108,9 +108,9 @@ class Session {
 
   std::atomic<State> state_{State::kIdle};
   std::atomic<int32_t> lock_{0};  // thread id of the holder
-  bool drained_ = true;           // nobody else was inside when the last fork() began
   bool follow_children_ = true;
   bool complained_ = false;
+  bool sampled_before_ = false;
   bool leaves_trace_ = false;  // a pending child that has forked: its children name it as their parent
   Kind kind_ = Kind::kRoot;
   int32_t pid_ = 0;

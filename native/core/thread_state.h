@@ -15,6 +15,10 @@ struct ThreadState {
   bool in_shared_slot;
   // Times this thread has closed the gate (fork() inside a fork handler nests).
   uint8_t closings;
+  // True while this thread forks through a gate that another thread has closed.
+  bool guest;
+  // Nobody else was inside when this thread's last fork() began.
+  bool drained;
   // Bytes allocated since the last look at the dump intervals.
   uint64_t unreported_bytes;
   uint32_t unreported_calls;

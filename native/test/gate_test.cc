@@ -26,7 +26,6 @@
 #endif
 
 using forkheap::g_gate;
-using forkheap::Gate;
 using forkheap::GateGuard;
 using forkheap::t_state;
 
@@ -208,10 +207,10 @@ TEST("a signal handler forks at any instruction of Enter() and Leave()") {
   g_broken = 0;
   std::vector<std::thread> threads;
   threads.reserve(kThreads);
-  for (int i = 0; i < kThreads; ++i) {
-    threads.emplace_back([i] {
+  for (Pair& mine : g_pairs) {
+    threads.emplace_back([&mine] {
       while (!g_stop) {
-        ChangePair(&g_pairs[i]);
+        ChangePair(&mine);
         if (t_left == 0 || --t_left != 0) continue;
         bool good = g_gate.InsideOthers() == 0 && t_state.depth == 0 && t_state.closings == 0;
         for (const Pair& pair : g_pairs) good = good && pair.first == pair.second;

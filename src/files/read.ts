@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import type { Manifest } from '../capture/manifest.js';
 import { ForkheapError } from '../errors.js';
-import { mergeProfiles } from '../profile/merge.js';
+import { mergeDistinct } from '../profile/merge.js';
 import type { ProcessVersions, Profile, ProfiledProcess } from '../profile/model.js';
 import type { HeapHeader } from '../profile/parse.js';
 import { DEFAULT_MAX_BYTES, HeapTextParser, parseHeapHeader, tooLarge } from '../profile/parse.js';
@@ -130,11 +130,16 @@ export function readDumps(
   choice: DumpChoice = 'latest',
   options: ReadOptions = {},
 ): Profile {
-  const profiles = processes.map((process): Profile => {
+  const read = (process: FoundProcess): Profile => {
     const dump = chooseDump(process.files.dumps, choice);
     return dump === undefined ? withoutDump(process, choice) : readDump(dump, process, options);
-  });
-  return profiles.length === 1 ? (profiles[0] as Profile) : mergeProfiles(profiles);
+  };
+  const [first] = processes;
+  if (first !== undefined && processes.length === 1) return read(first);
+  function* all(): Generator<Profile> {
+    for (const process of processes) yield read(process);
+  }
+  return mergeDistinct(all());
 }
 
 /** Reads the newest dump of each process and merges them. */

@@ -57,6 +57,7 @@ function mappingMatches(name: string): (sample: Sample) => boolean {
  */
 export function filterProfile(profile: Profile, filter: ProfileFilter): Profile {
   const { pids, mapping, package: owner, focus, ignore } = filter;
+  if ([pids, mapping, owner, focus, ignore].every((condition) => condition === undefined)) return profile;
   const inProcess = pids === undefined ? everything : (sample: Sample) => pids.includes(sample.process.pid);
   const inMapping = mapping === undefined ? everything : mappingMatches(mapping);
   const inOwner = owner === undefined ? everything : (sample: Sample) => sampleOwner(sample) === owner;

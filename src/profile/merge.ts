@@ -21,7 +21,8 @@ class Merger {
     this.#repeated = repeated;
   }
 
-  add(profile: Profile): void {
+  /** `own`: the profile is nobody else's, and its samples may become the result's. */
+  add(profile: Profile, own = false): void {
     for (const process of profile.processes) {
       const known = this.#processes.get(process.id);
       const dumps = [...new Set([...(known?.dumps ?? []), ...process.dumps])].sort();
@@ -31,8 +32,9 @@ class Merger {
     const moved = new Map<Location, Location>();
     for (const location of profile.locations) moved.set(location, this.#location(location, profile));
     for (const sample of profile.samples) {
-      const locations = sample.locations.map((location) => moved.get(location) as Location);
-      this.#sample({ ...sample, locations });
+      const locations = own ? (sample.locations as Location[]) : [...sample.locations];
+      for (let i = 0; i < locations.length; i++) locations[i] = moved.get(locations[i] as Location) as Location;
+      this.#sample(own ? sample : { ...sample, locations });
     }
   }
 
@@ -92,6 +94,16 @@ class Merger {
     }
     this.#samples.push(sample);
   }
+}
+
+/**
+ * Like {@link mergeProfiles} for profiles that have no process in common and that nobody else needs: takes them one at a time, so
+ * that they need not all be in memory, and uses their samples.
+ */
+export function mergeDistinct(profiles: Iterable<Profile>): Profile {
+  const merger = new Merger(new Set());
+  for (const profile of profiles) merger.add(profile, true);
+  return merger.end();
 }
 
 /**

@@ -2,107 +2,11 @@ import { gunzipSync } from 'node:zlib';
 import { ForkheapError } from '../errors.js';
 import type { Frame, Location, Mapping, Profile, ProfiledProcess, Sample, Values } from './model.js';
 import { DEFAULT_MAX_BYTES, tooLarge } from './parse.js';
-import { ProtoError, ProtoReader } from './proto-reader.js';
+import { type RawProfile, type RawSample, readRaw, readSample } from './pprof-message.js';
+import { ProtoError } from './proto-reader.js';
 
 /** Begins a comment that describes a process, as JSON. */
 export const PROCESS_COMMENT = 'forkheap process ';
-
-interface RawSample {
-  locations: number[];
-  values: number[];
-  /** Of each label its key, text and number. */
-  labels: number[];
-}
-
-interface RawLocation {
-  id: number;
-  mapping: number;
-  address: number;
-  lines: { function: number; line: number; column: number }[];
-}
-
-/** The message as it stands in the file: strings are indices. */
-interface RawProfile {
-  sampleTypes: number[];
-  samples: RawSample[];
-  mappings: { id: number; start: number; limit: number; offset: number; file: number; buildId: number }[];
-  locations: RawLocation[];
-  functions: Map<number, { name: number; file: number }>;
-  strings: string[];
-  period: number;
-  comments: number[];
-}
-
-/** Reads a message whose fields are all numbers, by the numbers of the fields; 0 where one is missing. */
-function numberFields(bytes: Uint8Array, last: number): number[] {
-  const result = new Array<number>(last + 1).fill(0);
-  const reader = new ProtoReader(bytes);
-  while (reader.next()) {
-    if (reader.field <= last && reader.isNumber) result[reader.field] = reader.number();
-    else reader.skip();
-  }
-  return result;
-}
-
-function readSample(bytes: Uint8Array): RawSample {
-  const sample: RawSample = { locations: [], values: [], labels: [] };
-  const reader = new ProtoReader(bytes);
-  while (reader.next()) {
-    if (reader.field === 1) reader.numbers(sample.locations);
-    else if (reader.field === 2) reader.numbers(sample.values);
-    else if (reader.field === 3) {
-      const [, key = 0, text = 0, number = 0] = numberFields(reader.bytes(), 3);
-      sample.labels.push(key, text, number);
-    } else reader.skip();
-  }
-  return sample;
-}
-
-function readLocation(bytes: Uint8Array): RawLocation {
-  const location: RawLocation = { id: 0, mapping: 0, address: 0, lines: [] };
-  const reader = new ProtoReader(bytes);
-  while (reader.next()) {
-    if (reader.field === 1) location.id = reader.number();
-    else if (reader.field === 2) location.mapping = reader.number();
-    else if (reader.field === 3) location.address = reader.number();
-    else if (reader.field === 4) {
-      const [, functionId = 0, line = 0, column = 0] = numberFields(reader.bytes(), 3);
-      location.lines.push({ function: functionId, line, column });
-    } else reader.skip();
-  }
-  return location;
-}
-
-function readRaw(bytes: Uint8Array): RawProfile {
-  const raw: RawProfile = {
-    sampleTypes: [],
-    samples: [],
-    mappings: [],
-    locations: [],
-    functions: new Map(),
-    strings: [],
-    period: 0,
-    comments: [],
-  };
-  const decoder = new TextDecoder();
-  const reader = new ProtoReader(bytes);
-  while (reader.next()) {
-    if (reader.field === 1) raw.sampleTypes.push(numberFields(reader.bytes(), 1)[1] as number);
-    else if (reader.field === 2) raw.samples.push(readSample(reader.bytes()));
-    else if (reader.field === 3) {
-      const [, id = 0, start = 0, limit = 0, offset = 0, file = 0, buildId = 0] = numberFields(reader.bytes(), 6);
-      raw.mappings.push({ id, start, limit, offset, file, buildId });
-    } else if (reader.field === 4) raw.locations.push(readLocation(reader.bytes()));
-    else if (reader.field === 5) {
-      const [, id = 0, name = 0, , file = 0] = numberFields(reader.bytes(), 4);
-      raw.functions.set(id, { name, file });
-    } else if (reader.field === 6) raw.strings.push(decoder.decode(reader.bytes()));
-    else if (reader.field === 12) raw.period = reader.number();
-    else if (reader.field === 13) reader.numbers(raw.comments);
-    else reader.skip();
-  }
-  return raw;
-}
 
 const VALUE_NAMES: Record<string, keyof Values> = {
   inuse_space: 'inuseSpace',
@@ -136,16 +40,21 @@ class Builder {
     this.#comments();
     const mappings = this.#mappings();
     const locations = this.#locations(mappings);
-    const built = samples.map((sample): Sample => {
+    const built = samples.ends.map((end, i): Sample => {
+      const sample = readSample(samples.message.subarray(end - (samples.lengths[i] as number), end));
       const values = { inuseObjects: 0, inuseSpace: 0, allocObjects: 0, allocSpace: 0 };
       if (sample.values.length !== names.length) throw new ProtoError('a sample has more or fewer values than types');
-      for (const [i, name] of names.entries()) if (name !== undefined) values[name] += sample.values[i] as number;
+      for (let j = 0; j < names.length; j++) {
+        const name = names[j];
+        if (name !== undefined) values[name] += sample.values[j] as number;
+      }
       const stack = sample.locations.map((id) => {
         const location = locations.get(id);
         if (location === undefined) throw new ProtoError(`a sample has the unknown location ${id}`);
         return location;
       });
-      return { ...values, locations: stack, process: this.#process(sample) };
+      const { inuseObjects, inuseSpace, allocObjects, allocSpace } = values;
+      return { inuseObjects, inuseSpace, allocObjects, allocSpace, locations: stack, process: this.#process(sample) };
     });
     return {
       processes: [...this.#processes.values()],

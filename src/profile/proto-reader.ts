@@ -29,6 +29,11 @@ export class ProtoReader {
     return true;
   }
 
+  /** Where the field read last ends. */
+  get position(): number {
+    return this.#at;
+  }
+
   /** Whether the field's value is a number. */
   get isNumber(): boolean {
     return this.#type === VARINT;

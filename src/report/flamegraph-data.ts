@@ -97,6 +97,15 @@ class Tables {
   }
 }
 
+/** The samples in the order of their nodes, process by process, in whole numbers. */
+function sorted({ node, process, owner, side, values }: PageData['samples']): PageData['samples'] {
+  const at = (column: readonly number[], i: number): number => column[i] as number;
+  const order = node.map((_, i) => i);
+  order.sort((a, b) => at(side, a) - at(side, b) || at(process, a) - at(process, b) || at(node, a) - at(node, b));
+  const pick = (column: readonly number[]): number[] => order.map((i) => Math.round(at(column, i)));
+  return { node: pick(node), process: pick(process), owner: pick(owner), side: pick(side), values: values.map(pick) };
+}
+
 /** What the page draws: whose memory it is was asked before frames were folded away. */
 export function pageData(
   profile: Profile,
@@ -129,8 +138,7 @@ export function pageData(
       tables.sample(sample, owner, indices.get(sample.process.id) as number, side);
     }
   }
-  const { samples } = tables;
-  samples.values = samples.values.map((column) => column.map(Math.round));
+  const samples = sorted(tables.samples);
   const total = totalValues(profile);
   return {
     title: options.title ?? '',

@@ -5,6 +5,7 @@ import { gzipSync } from 'node:zlib';
 import { packageRoot } from '#root';
 import type { Profile } from '../profile/model.js';
 import { pageData } from './flamegraph-data.js';
+import { packData } from './page-data.js';
 
 /** How {@link toFlamegraphHtml} makes the page. */
 export interface FlamegraphOptions {
@@ -35,7 +36,7 @@ const escapeText = (text: string): string =>
 export function toFlamegraphHtml(profile: Profile, options: FlamegraphOptions = {}): string {
   const script = asset('flamegraph.js');
   const style = asset('flamegraph.css');
-  const json = JSON.stringify(pageData(profile, options));
+  const json = JSON.stringify(packData(pageData(profile, options)));
   // Base64 has no character that could end the element.
   const data = gzipSync(json, { level: 6 }).toString('base64');
   const policy = [

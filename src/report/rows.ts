@@ -1,13 +1,5 @@
 import { posix } from 'node:path';
-import {
-  addValues,
-  type Location,
-  type Profile,
-  type ProfiledProcess,
-  type Sample,
-  type Values,
-  zeroValues,
-} from '../profile/model.js';
+import type { Location, Profile, ProfiledProcess, Sample, Values } from '../profile/model.js';
 import { resolveLocation, type ShownFrame, sampleOwner } from '../symbolize/resolve.js';
 
 /** What a row stands for. @since 0.1.0 */
@@ -29,10 +21,17 @@ export interface Row {
   processes: ProfiledProcess[];
 }
 
-interface Entry extends Row {
-  /** The last sample counted in `cumulative`: a recursive function counts once. */
-  lastSample: Sample | null;
+/** A row that is being summed up. */
+interface Entry {
+  readonly what: Omit<Row, 'self' | 'cumulative' | 'processes'>;
+  /** Where its numbers are. */
+  readonly index: number;
+  readonly processes: ProfiledProcess[];
 }
+
+const SELF = 0;
+const CUMULATIVE = 4;
+const STRIDE = 8;
 
 /** The rows that one location stands for, innermost first. */
 interface LocationEntries {
@@ -52,6 +51,11 @@ class Grouping {
   readonly #by: GroupBy;
   readonly #rows = new Map<string, Entry>();
   readonly #known = new Map<Location, LocationEntries>();
+  /** Of each row its own values, and the cumulative ones: large profiles add millions of times. */
+  #sums = new Float64Array(256 * STRIDE);
+  /** Number of the sample counted last in each row: a recursive function counts once. */
+  #last = new Int32Array(256);
+  #samples = 0;
 
   constructor(by: GroupBy) {
     this.#by = by;
@@ -59,48 +63,65 @@ class Grouping {
 
   rows(): Row[] {
     // Allocation wrappers have entries that nothing was counted in.
-    const counted = [...this.#rows.values()].filter((entry) => entry.lastSample !== null);
-    return counted.map(({ lastSample: _, ...row }) => row);
+    const counted = [...this.#rows.values()].filter(({ index }) => this.#last[index] !== 0);
+    return counted.map(({ what, index, processes }) => ({
+      ...what,
+      self: this.#values(index * STRIDE + SELF),
+      cumulative: this.#values(index * STRIDE + CUMULATIVE),
+      processes,
+    }));
   }
 
   add(sample: Sample): void {
+    this.#samples++;
     if (this.#by === 'process') {
       const { pid, command, id } = sample.process;
       const name = `${pid || posix.basename(id)}${command === '' ? '' : ` ${command}`}`;
-      const entry = this.#row(id, { name, file: '', line: 0, mapping: '', package: '' });
-      this.#count(entry, sample);
-      addValues(entry.self, sample);
+      this.#own(this.#row(id, { name, file: '', line: 0, mapping: '', package: '' }), sample);
       return;
     }
     const stack = sample.locations.length === 0 ? [NO_STACK] : sample.locations;
     let self: Entry | undefined;
     for (const location of stack) {
-      for (const entry of this.#entries(location).callers) {
-        self ??= entry;
-        this.#count(entry, sample);
-      }
-    }
-    if (self === undefined) {
-      // Nobody but allocation wrappers: better the outermost of them than nothing.
-      self = stack.flatMap((location) => this.#entries(location).entries).at(-1) as Entry;
-      this.#count(self, sample);
+      const { callers } = this.#entries(location);
+      for (const entry of callers) this.#count(entry, sample);
+      self ??= callers[0];
     }
     if (this.#by === 'package') self = this.#packageRow(sampleOwner(sample));
-    this.#count(self, sample);
-    addValues(self.self, sample);
+    // Nobody but allocation wrappers: better the outermost of them than nothing.
+    self ??= stack.flatMap((location) => this.#entries(location).entries).at(-1) as Entry;
+    this.#own(self, sample);
+  }
+
+  #own(entry: Entry, sample: Sample): void {
+    this.#count(entry, sample);
+    this.#add(entry.index * STRIDE + SELF, sample);
+  }
+
+  #count(entry: Entry, sample: Sample): void {
+    const { index, processes } = entry;
+    if (this.#last[index] === this.#samples) return;
+    this.#last[index] = this.#samples;
+    this.#add(index * STRIDE + CUMULATIVE, sample);
+    const { process } = sample;
+    if (processes[processes.length - 1] !== process && !processes.includes(process)) processes.push(process);
+  }
+
+  #add(at: number, { inuseObjects, inuseSpace, allocObjects, allocSpace }: Values): void {
+    const sums = this.#sums;
+    sums[at] = (sums[at] as number) + inuseObjects;
+    sums[at + 1] = (sums[at + 1] as number) + inuseSpace;
+    sums[at + 2] = (sums[at + 2] as number) + allocObjects;
+    sums[at + 3] = (sums[at + 3] as number) + allocSpace;
+  }
+
+  #values(at: number): Values {
+    const [inuseObjects = 0, inuseSpace = 0, allocObjects = 0, allocSpace = 0] = this.#sums.subarray(at, at + 4);
+    return { inuseObjects, inuseSpace, allocObjects, allocSpace };
   }
 
   #packageRow(name: string): Entry {
     return this.#row(name, { name, file: '', line: 0, mapping: '', package: name });
-  }
-
-  #count(entry: Entry, sample: Sample): void {
-    if (entry.lastSample === sample) return;
-    entry.lastSample = sample;
-    addValues(entry.cumulative, sample);
-    if (entry.processes.at(-1) !== sample.process && !entry.processes.includes(sample.process)) {
-      entry.processes.push(sample.process);
-    }
   }
 
   #entries(location: Location): LocationEntries {
@@ -131,13 +152,24 @@ class Grouping {
     return this.#row(`${name}\0${mapping}${place}`, { name, file, line, mapping, package: owner });
   }
 
-  #row(key: string, what: Omit<Row, 'self' | 'cumulative' | 'processes'>): Entry {
+  #row(key: string, what: Entry['what']): Entry {
     let entry = this.#rows.get(key);
     if (entry === undefined) {
-      entry = { ...what, self: zeroValues(), cumulative: zeroValues(), processes: [], lastSample: null };
+      const index = this.#rows.size;
+      entry = { what, index, processes: [] };
       this.#rows.set(key, entry);
+      if (index >= this.#last.length) this.#grow();
     }
     return entry;
+  }
+
+  #grow(): void {
+    const sums = new Float64Array(2 * this.#sums.length);
+    sums.set(this.#sums);
+    this.#sums = sums;
+    const last = new Int32Array(2 * this.#last.length);
+    last.set(this.#last);
+    this.#last = last;
   }
 }
 

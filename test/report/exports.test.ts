@@ -119,6 +119,10 @@ async function speedscope(t: Test, files: Record<string, string | Uint8Array>): 
     await page.getByText('Left Heavy').first().waitFor();
     // Its list of functions, with their values.
     await page.getByText('Sandwich').first().click();
+    await page
+      .getByText(/handleRequest|ossl_asn1_enc_save/)
+      .first()
+      .waitFor({ state: 'attached' });
     await page.getByText('Symbol Name').first().waitFor();
     seen[name] = await textOf(page.locator('body'));
     await page.close();

@@ -52,7 +52,7 @@ function shown(
     const file = join(t.testdir({}), 'report.html');
     writeFileSync(file, toFlamegraphHtml(from, options));
     const { page, complaints } = await openPage(browser, { colorScheme: colorScheme ?? 'light' });
-    page.setDefaultTimeout(5000);
+    page.setDefaultTimeout(30_000);
     await page.goto(pathToFileURL(file).href);
     await page.waitForSelector('html[data-ready]');
     try {
@@ -215,10 +215,10 @@ shown('50,000 stacks', manyStacks(), {}, async (t, page) => {
     await page.evaluate('new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)))');
     return performance.now() - before;
   };
-  t.ok((await took(() => chosen(page, 'process', /^2 /))) < 3000, 'a process');
-  t.ok((await took(() => page.keyboard.press('i'))) < 3000, 'inverted');
+  t.ok((await took(() => chosen(page, 'process', /^2 /))) < 10_000, 'a process');
+  t.ok((await took(() => page.keyboard.press('i'))) < 10_000, 'inverted');
   await page.keyboard.press('i');
-  t.ok((await took(() => page.locator('g.frame').nth(3).click())) < 3000, 'zoom');
+  t.ok((await took(() => page.locator('g.frame').nth(3).click())) < 10_000, 'zoom');
   t.ok((await page.locator('g.frame').count()) <= 12_000);
   await shoot(page, 'large');
 });

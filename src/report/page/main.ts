@@ -1,4 +1,4 @@
-import type { PageData } from '../page-data.js';
+import { type PageData, unpackData } from '../page-data.js';
 import { Chart } from './chart.js';
 import { ownerColor } from './colors.js';
 import { element, layout } from './layout.js';
@@ -10,7 +10,7 @@ async function readData(): Promise<PageData> {
   const text = document.getElementById('data')?.textContent ?? '';
   const bytes = Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'));
-  return (await new Response(stream).json()) as PageData;
+  return unpackData((await new Response(stream).json()) as PageData);
 }
 
 function start(data: PageData): void {
