@@ -8,10 +8,11 @@
 set -euo pipefail
 folder=$1
 shift
-export BARE_FOLDER=$folder BARE_PROJECT BARE_UID BARE_NODE
+export BARE_FOLDER=$folder BARE_PROJECT BARE_UID BARE_NODE BARE_REGISTRY
 BARE_PROJECT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 BARE_NODE=$(dirname "$(command -v node)")
 BARE_UID=$(id -u)
+BARE_REGISTRY=$(npm config get registry 2>/dev/null)
 
 namespaces=(--mount)
 if [[ $BARE_UID == 0 ]]; then
@@ -40,7 +41,7 @@ exec unshare "${namespaces[@]}" bash -euo pipefail -c '
   mount -t tmpfs project "$BARE_PROJECT"
   cd "$BARE_FOLDER"
   settings=(HOME="$BARE_FOLDER" PATH="$BARE_NODE:/usr/local/bin:/usr/bin:/bin" LANG=C.UTF-8
-    npm_config_registry="${npm_config_registry:-https://registry.npmjs.org/}" npm_config_update_notifier=false
+    npm_config_registry="$BARE_REGISTRY" npm_config_update_notifier=false
     npm_config_audit=false npm_config_fund=false npm_config_cache="$BARE_FOLDER/.npm")
   as_user=(setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs)
   [[ $BARE_UID == 65534 ]] || as_user=(unshare --user --map-user="$BARE_UID")
