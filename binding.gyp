@@ -31,6 +31,7 @@
         "native/core/proc.cc",
         "native/core/samples.cc",
         "native/core/session.cc",
+        "native/core/symbols.cc",
         "native/core/tree_limits.cc",
         "native/core/unwinder.cc",
         "native/core/watcher.cc",
@@ -49,6 +50,15 @@
       "include_dirs": ["<!@(node -p \"require('node-addon-api').include\")"],
       "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_DEPRECATED", "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS"],
       "libraries": ["-Wl,--no-as-needed", "-l:libtcmalloc_and_profiler.so.4", "-Wl,--as-needed", "-ldl"]
+    },
+    {
+      "target_name": "forkheap_unwind",
+      "type": "shared_library",
+      "product_dir": "<(PRODUCT_DIR)",
+      "product_prefix": "",
+      "product_extension": "so",
+      "sources": ["native/unwind/unwind.cc"],
+      "cflags": ["-fPIC"]
     },
     {
       "target_name": "forkheap-symbolizer",

@@ -22,7 +22,8 @@ export type ForkheapErrorCode =
   | 'ERR_FORKHEAP_SYMBOLIZER'
   | 'ERR_FORKHEAP_USAGE'
   | 'ERR_FORKHEAP_PROGRAM_NOT_FOUND'
-  | 'ERR_FORKHEAP_PROGRAM_NOT_EXECUTABLE';
+  | 'ERR_FORKHEAP_PROGRAM_NOT_EXECUTABLE'
+  | 'ERR_FORKHEAP_UNSUPPORTED_PROGRAM';
 
 /** Where an error happened, when it has a place. */
 export interface ForkheapErrorDetails {

@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { packageRoot } from '#root';
 import { requireSupportedPlatform } from './capture/libraries.js';
 import { ForkheapError, type ForkheapErrorCode } from './errors.js';
+import { howToRestore, nativeParts } from './native-parts.js';
 
 /** What the native calls answer: `code` is null on success. */
 export interface NativeStatus {
@@ -73,11 +73,11 @@ let binding: NativeBinding | undefined;
 export function native(): NativeBinding {
   if (binding !== undefined) return binding;
   requireSupportedPlatform();
-  const file = join(packageRoot, 'build', 'Release', 'forkheap.node');
+  const file = join(nativeParts(), 'forkheap.node');
   if (!existsSync(file)) {
     throw new ForkheapError(
       'ERR_FORKHEAP_NOT_BUILT',
-      `forkheap's native addon is not built (${file} is missing): run \`npm run build\` in ${packageRoot}`,
+      `forkheap's native addon is not there (${file} is missing): ${howToRestore()}`,
       { path: file },
     );
   }

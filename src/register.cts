@@ -7,7 +7,9 @@ const { env } = process;
 if (env.FORKHEAP_PREFIX !== undefined) {
   try {
     const addon: { exports: Partial<NativeBinding> } = { exports: {} };
-    process.dlopen(addon, `${__dirname}/../build/Release/forkheap.node`);
+    const prebuilt = `${__dirname}/../prebuilds/${process.platform}-${process.arch}/forkheap.node`;
+    const { existsSync } = require('node:fs') as typeof import('node:fs');
+    process.dlopen(addon, existsSync(prebuilt) ? prebuilt : `${__dirname}/../build/Release/forkheap.node`);
     if (env.FORKHEAP_JAVASCRIPT !== '0') addon.exports.watchJavaScript?.();
     // The children's environment is to be as if forkheap were not there.
     if (env.FORKHEAP_CHILDREN === 'none') require('./cjs/capture/environment.js').leaveEnvironment();

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "exact_profile.h"
+#include "symbols.h"
 #include "text_buffer.h"
 
 namespace forkheap {
@@ -18,7 +19,7 @@ namespace {
 
 template <typename T>
 T Find(const char* name) {
-  return reinterpret_cast<T>(dlsym(RTLD_DEFAULT, name));
+  return reinterpret_cast<T>(FindSymbol(name));
 }
 
 // A flag's C++ name holds its type's name: int64 up to 2.15, int64_t from 2.16 on.
@@ -70,8 +71,8 @@ bool Gperftools::Load() {
     return false;
   }
   // The next one after our own interposed method.
-  fill_profile_ =
-      reinterpret_cast<FillProfileMethod>(dlsym(RTLD_NEXT, "_ZNK16HeapProfileTable18FillOrderedProfileEPci"));
+  fill_profile_ = reinterpret_cast<FillProfileMethod>(
+      FindNextSymbol("_ZNK16HeapProfileTable18FillOrderedProfileEPci", &g_gperftools));
   int major = 0;
   int minor = 0;
   const auto version = Find<const char* (*)(int*, int*, const char**)>("tc_version");

@@ -6,14 +6,13 @@
 
 #include "interpose.h"
 
-#include <dlfcn.h>
-
 #include <atomic>
 #include <climits>
 
 #include "../core/gate.h"
 #include "../core/gperftools.h"
 #include "../core/session.h"
+#include "../core/symbols.h"
 #include "../core/thread_state.h"
 #include "../core/unwinder.h"
 
@@ -31,7 +30,7 @@ template <typename F>
 F Next(std::atomic<F>* cache, const char* name) {
   F next = cache->load(std::memory_order_relaxed);
   if (next == nullptr) {
-    next = reinterpret_cast<F>(dlsym(RTLD_NEXT, name));
+    next = reinterpret_cast<F>(forkheap::FindNextSymbol(name, cache));
     cache->store(next, std::memory_order_relaxed);
   }
   return next;

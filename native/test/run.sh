@@ -15,7 +15,7 @@ tests=native/test
 core=native/core
 address=(-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
 unwinder=("$core"/{unwinder,cfi,code_map,gate,log}.cc)
-everything=("$core"/{cfi,code_map,control,exact_profile,files,gate,gperftools,log,manifest,options,proc,samples,tree_limits,unwinder}.cc)
+everything=("$core"/{cfi,code_map,control,exact_profile,files,gate,gperftools,log,manifest,options,proc,samples,symbols,tree_limits,unwinder}.cc)
 
 # build NAME COMPILER ARGUMENT...
 build() {

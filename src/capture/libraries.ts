@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readlinkSync, symlinkSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readlinkSync, symlinkSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { packageRoot } from '#root';
 import { ForkheapError } from '../errors.js';
+import { howToRestore, nativeParts } from '../native-parts.js';
 
 const soname = 'libtcmalloc_and_profiler.so.4';
 
@@ -43,19 +44,22 @@ function libraryFolders(): string[] {
 }
 
 /**
- * Finds gperftools' library: `FORKHEAP_TCMALLOC` if set, else in the loader's usual folders.
+ * Finds gperftools' library: `FORKHEAP_TCMALLOC` if set (the word `system` stands for the one of this system), else the one
+ * that came with this package, else in the loader's usual folders.
  *
  * @returns its absolute path
  * @throws {ForkheapError} ERR_FORKHEAP_NO_TCMALLOC
  */
 export function findTcmalloc(): string {
   const asked = process.env.FORKHEAP_TCMALLOC;
-  if (asked !== undefined && asked !== '') {
-    if (existsSync(asked)) return asked;
+  if (asked !== undefined && asked !== '' && asked !== 'system') {
+    if (existsSync(asked)) return resolve(asked);
     throw new ForkheapError('ERR_FORKHEAP_NO_TCMALLOC', `FORKHEAP_TCMALLOC names ${asked}, which does not exist`, {
       path: asked,
     });
   }
+  const bundled = join(nativeParts(), soname);
+  if (asked !== 'system' && existsSync(bundled)) return bundled;
   for (const folder of libraryFolders()) {
     const file = join(folder, soname);
     if (existsSync(file)) return file;
@@ -72,11 +76,11 @@ export function findTcmalloc(): string {
  * @throws {ForkheapError} ERR_FORKHEAP_NOT_BUILT
  */
 export function findPreload(): string {
-  const file = join(packageRoot, 'build', 'Release', 'forkheap_preload.so');
+  const file = join(nativeParts(), 'forkheap_preload.so');
   if (existsSync(file)) return file;
   throw new ForkheapError(
     'ERR_FORKHEAP_NOT_BUILT',
-    `forkheap's preload library is not built (${file} is missing): run \`npm run build\` in ${packageRoot}`,
+    `forkheap's preload library is not there (${file} is missing): ${howToRestore()}`,
     { path: file },
   );
 }
@@ -86,28 +90,45 @@ export function registerScript(): string {
   return join(packageRoot, 'lib', 'register.cjs');
 }
 
-/**
- * A path that LD_PRELOAD can hold: it separates by spaces and colons and knows no quotes, so a file below a folder with one of
- * them is named through a symbolic link.
- */
-export function preloadablePath(file: string): string {
-  if (!/[\s:]/.test(file)) return file;
+/** A folder for links that nobody else can write to: what is named there gets loaded. */
+function linkFolder(): string {
   const folder = join(tmpdir(), `forkheap-${userInfo().uid}`);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const link = join(folder, `${createHash('sha256').update(file).digest('hex').slice(0, 16)}-${basename(file)}`);
+  const info = lstatSync(folder);
+  if (!info.isDirectory() || info.uid !== process.getuid?.() || (info.mode & 0o022) !== 0) {
+    throw new ForkheapError('ERR_FORKHEAP_INVALID_ARGUMENT', `${folder} is not a folder of your own: remove it`, {
+      path: folder,
+    });
+  }
+  return folder;
+}
+
+const separators = /[\s:]/;
+
+/**
+ * A path that LD_PRELOAD can hold: it separates by spaces and colons and knows no quotes, so a file below a folder with one of
+ * them is named through a symbolic link to that folder: a library finds its neighbours ($ORIGIN) through it, too.
+ *
+ * @throws {ForkheapError} ERR_FORKHEAP_INVALID_ARGUMENT when no such link can be made
+ */
+export function preloadablePath(file: string): string {
+  if (!separators.test(file)) return file;
+  const name = basename(file);
+  const target = separators.test(name) ? file : dirname(file);
+  const hash = createHash('sha256').update(target).digest('hex').slice(0, 16);
+  let link = hash;
   try {
-    symlinkSync(file, link);
+    link = join(linkFolder(), hash);
+    symlinkSync(target, link);
   } catch (cause) {
-    if (readlinkSync(link) !== file) {
+    if (cause instanceof ForkheapError) throw cause;
+    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST' || readlinkSync(link) !== target) {
       throw new ForkheapError(
         'ERR_FORKHEAP_INVALID_ARGUMENT',
-        `cannot make ${link}, a name without spaces for ${file}`,
-        {
-          path: link,
-          cause,
-        },
+        `cannot make ${link}, a name without spaces for ${target}: set TMPDIR to a folder that can be written and has none in its name`,
+        { path: link, cause },
       );
     }
   }
-  return link;
+  return target === file ? link : join(link, name);
 }

@@ -1,9 +1,11 @@
-import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { packageRoot } from '#root';
 import { findTcmalloc } from '../capture/libraries.js';
 import { ForkheapError } from '../errors.js';
+import { howToRestore, nativeParts } from '../native-parts.js';
 import { symbolizerPath } from '../symbolize/client.js';
+import { optionsObstacle, preloadObstacle, programObstacle } from './obstacles.js';
 
 /** `warn`: profiling works, but not as well as it could. `fail`: it does not work. */
 export type Level = 'ok' | 'warn' | 'fail';
@@ -27,6 +29,8 @@ export interface Surroundings {
   nodeVersion: string;
   env: NodeJS.ProcessEnv;
   execPath: string;
+  /** The current folder. */
+  folder: string;
   root: string;
 }
 
@@ -40,6 +44,7 @@ export function surroundings(): Surroundings {
     nodeVersion: process.versions.node,
     env: process.env,
     execPath: process.execPath,
+    folder: process.cwd(),
     root: packageRoot,
   };
 }
@@ -80,7 +85,7 @@ function checkBuilt(name: string, path: string, level: Level, without: string, m
   } catch {
     const advice = existsSync(path)
       ? `Make ${path} readable and executable for you.`
-      : `${without} Build it with "npm run build:native" in the package's folder.`;
+      : `${without} To have it, ${howToRestore()}.`;
     return finding(name, level, `${path} ${existsSync(path) ? 'cannot be used' : 'is missing'}`, advice);
   }
 }
@@ -96,53 +101,45 @@ function checkHeapprofile({ env }: Surroundings): Finding {
   );
 }
 
-const ALLOCATORS = /(jemalloc|mimalloc|libasan|libtsan|liblsan|libhoard|snmalloc|rpmalloc|scudo|libtcmalloc_minimal)/;
-
 function checkPreload({ env }: Surroundings): Finding {
   const value = env.LD_PRELOAD ?? '';
-  if (value === '') return finding('LD_PRELOAD', 'ok', 'not set');
-  const other = value.split(/[ :]+/).find((entry) => ALLOCATORS.test(entry));
-  if (other === undefined) return finding('LD_PRELOAD', 'ok', value);
-  return finding(
-    'LD_PRELOAD',
-    'warn',
-    `another allocator: ${other}`,
-    'Only one can serve malloc. forkheap puts its own in front; take the other out of LD_PRELOAD while you profile.',
-  );
+  const obstacle = preloadObstacle(value);
+  if (obstacle !== null) return finding('LD_PRELOAD', 'fail', obstacle.message, obstacle.advice);
+  return finding('LD_PRELOAD', 'ok', value === '' ? 'not set' : value);
 }
 
-/** The dynamic linker drops LD_PRELOAD for programs with more rights than their caller. */
+function checkNodeOptions({ env }: Surroundings): Finding {
+  const value = env.NODE_OPTIONS ?? '';
+  const obstacle = optionsObstacle(value.split(/\s+/));
+  if (obstacle !== null) return finding('NODE_OPTIONS', 'fail', obstacle.message, obstacle.advice);
+  return finding('NODE_OPTIONS', 'ok', value === '' ? 'not set' : value);
+}
+
+/** Whether the dynamic linker will preload what it is told to, and that serves malloc. */
 function checkExecutable({ execPath }: Surroundings): Finding {
-  const advice = 'The dynamic linker ignores LD_PRELOAD for it. Profile a copy without these rights.';
-  try {
-    const info = statSync(execPath);
-    if ((info.mode & 0o6000) !== 0) return finding('executable', 'fail', `${execPath} is setuid or setgid`, advice);
-  } catch {
+  if (!existsSync(execPath)) {
     return finding('executable', 'warn', `${execPath} cannot be looked at`, 'Check that it is not setuid.');
   }
-  if (auxSecure()) {
-    return finding('executable', 'fail', `${execPath} runs with file capabilities`, advice);
-  }
+  const obstacle = programObstacle(execPath);
+  if (obstacle !== null) return finding('executable', 'fail', obstacle.message, obstacle.advice);
   return finding('executable', 'ok', execPath);
 }
 
-/** AT_SECURE of this process: what the dynamic linker itself goes by, file capabilities included. */
-function auxSecure(): boolean {
-  const AT_SECURE = 23n;
+/** Where profiles go that are given no --prefix. */
+function checkFolder({ folder }: Surroundings): Finding {
   try {
-    const bytes = readFileSync('/proc/self/auxv');
-    for (let at = 0; at + 16 <= bytes.length; at += 16) {
-      if (bytes.readBigUInt64LE(at) === AT_SECURE) return bytes.readBigUInt64LE(at + 8) !== 0n;
-    }
-  } catch {
-    // no /proc: nothing to say
+    accessSync(folder, constants.W_OK);
+    return finding('folder', 'ok', folder);
+  } catch (error) {
+    const why =
+      (error as NodeJS.ErrnoException).code === 'EROFS' ? 'is on a read-only file system' : 'cannot be written';
+    return finding('folder', 'warn', `${folder} ${why}`, 'Give "forkheap run" a --prefix in a folder that can be.');
   }
-  return false;
 }
 
 /** Looks at everything that profiling needs. */
 export function runChecks(where: Surroundings = surroundings()): Finding[] {
-  const built = join(where.root, 'build', 'Release');
+  const built = nativeParts(where.root);
   return [
     checkPlatform(where),
     checkNode(where),
@@ -152,6 +149,8 @@ export function runChecks(where: Surroundings = surroundings()): Finding[] {
     checkBuilt('symbolizer', symbolizerPath(where.env), 'warn', 'Without it functions have no names.', constants.X_OK),
     checkHeapprofile(where),
     checkPreload(where),
+    checkNodeOptions(where),
+    checkFolder(where),
     checkExecutable(where),
   ];
 }

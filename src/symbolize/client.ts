@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { packageRoot } from '#root';
 import { ForkheapError } from '../errors.js';
+import { howToRestore, nativeParts } from '../native-parts.js';
 import type { Frame } from '../profile/model.js';
 
 /** The addresses wanted in one file. */
@@ -21,9 +21,9 @@ export interface ModuleAnswer {
   frames: readonly (readonly Frame[])[];
 }
 
-/** Where the symbolizer is: FORKHEAP_SYMBOLIZER, or the one built with this package. */
+/** Where the symbolizer is: FORKHEAP_SYMBOLIZER, or the one of this package. */
 export function symbolizerPath(env: NodeJS.ProcessEnv = process.env): string {
-  return env.FORKHEAP_SYMBOLIZER || join(packageRoot, 'build', 'Release', 'forkheap-symbolizer');
+  return env.FORKHEAP_SYMBOLIZER || join(nativeParts(), 'forkheap-symbolizer');
 }
 
 const escapeField = (text: string): string =>
@@ -76,7 +76,7 @@ function failed(reason: string, cause?: unknown): ForkheapError {
 export function runSymbolizer(requests: readonly ModuleRequest[]): Promise<ModuleAnswer[]> {
   const path = symbolizerPath();
   if (!existsSync(path)) {
-    const message = `Functions have no names: the symbolizer ${path} is missing. Build it with "npm run build:native".`;
+    const message = `Functions have no names: the symbolizer ${path} is missing: ${howToRestore()}.`;
     return Promise.reject(new ForkheapError('ERR_FORKHEAP_SYMBOLIZER', message, { path }));
   }
   return new Promise((resolve, reject) => {

@@ -10,6 +10,7 @@ import { listProcesses } from '../../files/list.js';
 import { withManifests } from '../../files/read.js';
 import { runSummary } from '../../report/run-summary.js';
 import { ExitStatus } from '../exit-status.js';
+import { requireProfilable } from '../obstacles.js';
 import { parseCount } from '../options.js';
 import { parseBytes, parseDuration, parseSignal } from '../quantities.js';
 import { which } from '../which.js';
@@ -194,6 +195,7 @@ Examples:
     )
     .action(async (program: string, args: string[], flags: RunFlags) => {
       const file = which(program);
+      requireProfilable(file, args);
       const prefix = choosePrefix(flags, program);
       const env = heapProfileEnv({
         prefix,

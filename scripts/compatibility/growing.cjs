@@ -1,0 +1,2 @@
+// Grows by nothing: a program that a leak check must pass.
+setImmediate(() => {});
