@@ -59,13 +59,21 @@ test_program() {
 }
 
 test_program gate-model g++ -O2 "$tests/gate_model_test.cc"
+test_program gate-guest-model g++ -O2 "$tests/gate_guest_model_test.cc"
 test_program gate g++ -O2 "$tests/gate_test.cc" "$core/gate.cc"
+test_program gate-steps g++ -O2 "$tests/gate_steps_test.cc" "$core/gate.cc"
 test_program gate-tsan clang++ -O1 -fsanitize=thread "$tests/gate_test.cc" "$core/gate.cc"
 test_program core g++ -O1 "${address[@]}" "$tests/core_test.cc" "${everything[@]}"
 test_program unwinder-O0 g++ -O0 "-DPROGRAM=\"unwinder, -O0\"" "$tests/unwinder_test.cc" "${unwinder[@]}"
 test_program unwinder-O2 g++ -O2 -fomit-frame-pointer "-DPROGRAM=\"unwinder, -O2\"" "$tests/unwinder_test.cc" \
   "${unwinder[@]}"
 test_program unwinder-clang clang++ -O2 "-DPROGRAM=\"unwinder, clang\"" "$tests/unwinder_test.cc" "${unwinder[@]}"
+test_program unwinder-steps-O0 g++ -O0 -Wl,-z,now "-DPROGRAM=\"unwinder, -O0, step by step\"" \
+  "$tests/unwinder_steps_test.cc" "${unwinder[@]}"
+test_program unwinder-steps-O2 g++ -O2 -fomit-frame-pointer -Wl,-z,now "-DPROGRAM=\"unwinder, -O2, step by step\"" \
+  "$tests/unwinder_steps_test.cc" "${unwinder[@]}"
+test_program unwinder-steps-clang clang++ -O2 -Wl,-z,now "-DPROGRAM=\"unwinder, clang, step by step\"" \
+  "$tests/unwinder_steps_test.cc" "${unwinder[@]}"
 # Walking a stack with a wrong rbp reads whatever lies there, so not with the address sanitizer.
 test_program unwinder-ubsan g++ -O1 -fsanitize=undefined -fno-sanitize-recover=undefined \
   "-DPROGRAM=\"unwinder, UBSan\"" "$tests/unwinder_test.cc" "${unwinder[@]}"
