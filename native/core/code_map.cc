@@ -164,6 +164,7 @@ void CodeMap::Add(uintptr_t start, size_t size, std::string_view name) {
   const CodeMapLock lock(this);
   // Without a name the place is no longer the old function's either.
   Fill(start, size, Intern(name));
+  generation_.fetch_add(1, std::memory_order_release);
 }
 
 void CodeMap::Move(uintptr_t from, uintptr_t to, size_t size) {
@@ -171,11 +172,13 @@ void CodeMap::Move(uintptr_t from, uintptr_t to, size_t size) {
   Granule* granules = RegionAt(from, false);
   if (granules == nullptr) return;
   Fill(to, size, granules[from % kRegion / kGranule].load(std::memory_order_relaxed));
+  generation_.fetch_add(1, std::memory_order_release);
 }
 
 void CodeMap::SetBuiltins(uintptr_t start, size_t size) {
   builtins_start_ = start;
   builtins_size_ = size;
+  generation_.fetch_add(1, std::memory_order_release);
 }
 
 void CodeMap::AddCodeRange(uintptr_t start, size_t size) {
@@ -188,6 +191,7 @@ void CodeMap::AddCodeRange(uintptr_t start, size_t size) {
   ranges_[count].size.store(size, std::memory_order_relaxed);
   ranges_[count].start.store(start, std::memory_order_relaxed);
   range_count_.store(count + 1, std::memory_order_release);
+  generation_.fetch_add(1, std::memory_order_release);
 }
 
 bool CodeMap::IsEngineCode(uintptr_t pc) const {

@@ -44,6 +44,9 @@ class CodeMap {
   // Runs inside malloc: a stack holds this function.
   void MarkUsed(uint32_t id);
 
+  // Runs inside malloc. Another number whenever another function, or none, may lie at an address.
+  [[nodiscard]] uint64_t generation() const { return generation_.load(std::memory_order_acquire); }
+
   // Calls `visit(id, name)` for every function that a stack holds.
   template <typename Visit>
   void ForEachUsed(Visit visit) const {
@@ -91,6 +94,7 @@ class CodeMap {
   char* text_ = nullptr;
   size_t text_left_ = 0;
   std::atomic<bool> lock_{false};
+  std::atomic<uint64_t> generation_{0};
   // One per engine (worker thread) at most; ranges of engines that have ended are found again by the next ones.
   static constexpr uint32_t kRanges = 256;
   struct Range {

@@ -14,7 +14,7 @@
 
 namespace forkheap {
 
-thread_local ThreadState t_state __attribute__((tls_model("initial-exec"))) = {};
+__thread ThreadState t_state __attribute__((tls_model("initial-exec"))) = {};
 
 Gate g_gate;
 

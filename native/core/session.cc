@@ -21,7 +21,7 @@
 namespace forkheap {
 
 Session g_session;
-thread_local TextBuffer* t_capture __attribute__((tls_model("initial-exec"))) = nullptr;
+__thread TextBuffer* t_capture __attribute__((tls_model("initial-exec"))) = nullptr;
 
 namespace {
 

@@ -146,6 +146,6 @@ extern Session g_session;
 const char* ParentVariable();
 
 // Set while this thread takes a profile's text: the interposed FillOrderedProfile then writes there.
-extern thread_local TextBuffer* t_capture __attribute__((tls_model("initial-exec")));
+extern __thread TextBuffer* t_capture __attribute__((tls_model("initial-exec")));
 
 }  // namespace forkheap

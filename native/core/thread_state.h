@@ -27,6 +27,7 @@ struct ThreadState {
   uintptr_t stack_high;
 };
 
-extern thread_local ThreadState t_state __attribute__((tls_model("initial-exec")));
+// __thread, not thread_local: no check at every access whether it was initialized.
+extern __thread ThreadState t_state __attribute__((tls_model("initial-exec")));
 
 }  // namespace forkheap

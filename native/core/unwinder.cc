@@ -1,13 +1,12 @@
 #include "unwinder.h"
 
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <atomic>
-#include <cerrno>
 
 #include "cfi.h"
 #include "code_map.h"
+#include "frame_step.h"
+#include "known_stack.h"
+#include "stack_memory.h"
 #include "thread_state.h"
 
 namespace forkheap {
@@ -16,161 +15,26 @@ Unwinder g_unwinder;
 
 namespace {
 
-constexpr uintptr_t kWord = 8;
-constexpr uintptr_t kPage = 4096;
-// How far a frame may lie from stack memory that is known: larger jumps are damaged frame pointers.
-constexpr uintptr_t kMaxJump = 8 << 20;
-// A frame of code without unwind information is no larger than this.
-constexpr uintptr_t kMaxFrame = 1 << 20;
-
-// Rules by address. An entry is two words written without a lock; `check` tells whether they belong together and to the
-// code that is loaded now.
-struct CacheEntry {
-  std::atomic<uint64_t> check;
-  std::atomic<uint64_t> rule;
-};
-constexpr size_t kCacheEntries = 1 << 15;
-CacheEntry g_cache[kCacheEntries];
-std::atomic<uint64_t> g_generation{1};
-std::atomic<uint64_t> g_truncated{0};
-std::atomic<uint64_t> g_walked{0};
 CodeRange g_hidden[2];
+__thread KnownStack t_known __attribute__((tls_model("initial-exec")));
 
-// Runs inside malloc. The kernel reads the signal set before it looks at the (invalid) first argument, so the error
-// tells whether the 8 bytes at `address` can be read.
-bool Readable(uintptr_t address) {
-  const int saved_errno = errno;
-  const long result = syscall(SYS_rt_sigprocmask, ~0, address, nullptr, 8);
-  const bool readable = result == 0 || errno != EFAULT;
-  errno = saved_errno;
-  return readable;
-}
-
-// Runs inside malloc. Makes [t_state.stack_low, t_state.stack_high) hold the page of `address`, if it can be read and
-// is part of this stack.
-bool ExtendStack(uintptr_t address) {
-  const uintptr_t page = address & ~(kPage - 1);
-  if (page >= t_state.stack_high) {
-    if (page - t_state.stack_high > kMaxJump) return false;
-    while (t_state.stack_high <= page) {
-      if (!Readable(t_state.stack_high)) return false;
-      t_state.stack_high += kPage;
-    }
-    return true;
-  }
-  return false;
-}
-
-// Runs inside malloc. `sp` is where this thread runs, so its page can be read. When it is not next to the stack known
-// so far, the thread has changed to another one (a coroutine, a signal stack).
-void StartStack(uintptr_t sp) {
-  const uintptr_t page = sp & ~(kPage - 1);
-  if (page >= t_state.stack_low && page < t_state.stack_high) return;
-  if (page < t_state.stack_low && t_state.stack_low - page <= kMaxJump) {
-    uintptr_t low = t_state.stack_low;
-    while (low > page && Readable(low - kPage)) low -= kPage;
-    if (low == page) {
-      t_state.stack_low = page;
-      return;
-    }
-  }
-  t_state.stack_low = page;
-  t_state.stack_high = page + kPage;
-}
+// Walks are counted by the gate's slots, which belong to one thread each: no cache line is shared. The last counter is
+// for all others.
+constexpr uint32_t kCounters = 1024;
+struct alignas(64) Counter {
+  std::atomic<uint64_t> walks{0};
+};
+Counter g_walked[kCounters + 1];
+std::atomic<uint64_t> g_truncated{0};
 
 // Runs inside malloc.
-inline bool ReadWord(uintptr_t address, uintptr_t* value) {
-  if ((address & 7) != 0 || address < t_state.stack_low) return false;
-  if (address >= t_state.stack_high && !ExtendStack(address)) return false;
-  *value = *reinterpret_cast<const uintptr_t*>(address);
-  return true;
-}
-
-// Runs inside malloc. False when nothing is known of `pc` yet.
-inline bool CachedRule(uintptr_t pc, UnwindRule* rule) {
-  const CacheEntry& entry = g_cache[(pc ^ pc >> 15) % kCacheEntries];
-  const uint64_t generation = g_generation.load(std::memory_order_relaxed) << 48;
-  const uint64_t bits = entry.rule.load(std::memory_order_relaxed);
-  if ((entry.check.load(std::memory_order_relaxed) ^ bits ^ generation) != pc) return false;
-  *rule = UnwindRule::Unpack(bits);
-  return true;
-}
-
-// Runs inside malloc.
-UnwindRule LearnRule(uintptr_t pc) {
-  const UnwindRule rule = FindUnwindRule(pc);
-  // Code made at run time is not kept: its addresses are used again for other code.
-  if (rule.kind != UnwindRule::kFramePointer) {
-    CacheEntry& entry = g_cache[(pc ^ pc >> 15) % kCacheEntries];
-    const uint64_t packed = rule.Pack();
-    entry.rule.store(packed, std::memory_order_relaxed);
-    entry.check.store(packed ^ (g_generation.load(std::memory_order_relaxed) << 48) ^ pc, std::memory_order_relaxed);
+void CountWalk() {
+  const uint32_t slot = t_state.depth > 0 ? t_state.slot - 1 : kCounters;
+  if (slot < kCounters) {
+    g_walked[slot].walks.store(g_walked[slot].walks.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  } else {
+    g_walked[kCounters].walks.fetch_add(1, std::memory_order_relaxed);
   }
-  return rule;
-}
-
-enum class Step { kStepped, kEnd, kLost };
-
-// Runs inside malloc. From a frame to its caller's.
-inline Step StepOut(const UnwindRule& rule, Registers* at) {
-  uintptr_t cfa = 0;
-  uintptr_t fp = at->fp;
-  switch (rule.kind) {
-    case UnwindRule::kEnd:
-      return Step::kEnd;
-    case UnwindRule::kUnknown:
-      return Step::kLost;
-    case UnwindRule::kSp:
-      cfa = at->sp + rule.cfa_offset;
-      break;
-    case UnwindRule::kFp:
-      cfa = at->fp + rule.cfa_offset;
-      break;
-    case UnwindRule::kFpDeref:
-      if (!ReadWord(at->fp + rule.cfa_offset, &cfa)) return Step::kLost;
-      break;
-    case UnwindRule::kPlt:
-      cfa = at->sp + ((at->pc & 15) >= 11 ? 16 : 8);
-      break;
-    case UnwindRule::kSignal: {
-      // struct ucontext lies at rsp; gregs begin at byte 40: r8 … r15, rdi, rsi, rbp (10), rbx, rdx, rax, rcx, rsp
-      // (15), rip.
-      const uintptr_t gregs = at->sp + 40;
-      uintptr_t pc = 0;
-      uintptr_t sp = 0;
-      if (!ReadWord(gregs + kWord * 10, &fp) || !ReadWord(gregs + kWord * 15, &sp) ||
-          !ReadWord(gregs + kWord * 16, &pc)) {
-        return Step::kLost;
-      }
-      if (pc == 0) return Step::kLost;
-      // A handler on a signal stack: go on where the signal struck.
-      if (sp < t_state.stack_low || sp - at->sp > kMaxJump) {
-        if (!Readable(sp)) return Step::kLost;
-        t_state.stack_low = sp & ~(kPage - 1);
-        t_state.stack_high = t_state.stack_low + kPage;
-      }
-      // The caller looks at pc - 1; here pc is the interrupted instruction itself.
-      *at = {pc + 1, sp, fp};
-      return Step::kStepped;
-    }
-    case UnwindRule::kFramePointer:
-      if (at->fp < at->sp || at->fp - at->sp > kMaxFrame) return Step::kLost;
-      cfa = at->fp + 16;
-      break;
-  }
-  if (cfa <= at->sp || cfa < 16) return Step::kLost;
-  uintptr_t pc = 0;
-  if (!ReadWord(cfa - 8, &pc)) return Step::kLost;
-  if (rule.kind == UnwindRule::kFramePointer) {
-    if (!ReadWord(at->fp, &fp)) return Step::kLost;
-  } else if (rule.rbp == UnwindRule::kAtCfa) {
-    if (!ReadWord(cfa + rule.rbp_offset, &fp)) return Step::kLost;
-  } else if (rule.rbp == UnwindRule::kAtFp) {
-    if (!ReadWord(at->fp + rule.rbp_offset, &fp)) return Step::kLost;
-  }
-  if (pc == 0) return Step::kEnd;
-  *at = {pc, cfa, fp};
-  return Step::kStepped;
 }
 
 bool Hidden(uintptr_t pc) {
@@ -191,55 +55,259 @@ int Unwinder::Walk(Registers at, void** frames, int max_frames) { return WalkFro
 
 int Unwinder::WalkAll(Registers at, void** frames, int max_frames) { return WalkFrom(at, frames, max_frames, false); }
 
-int Unwinder::WalkFrom(Registers at, void** frames, int max_frames, bool leading) {
-  StartStack(at.sp);
-  int count = 0;
-  g_walked.fetch_add(1, std::memory_order_relaxed);
-  bool internal = false;  // the frame before was one of Node's own library
-  for (;;) {
+namespace {
+
+// One walk. Frames that were not there in the thread's last walk are looked up and stepped out of one by one; where the
+// registers of one that was come again, the rest is taken over.
+class StackWalk {
+ public:
+  StackWalk(Registers at, KnownStack* known, bool leading, void** frames, int max_frames)
+      : at_(at), known_(known), before_(leading ? KnownFrame::kLeading : 0), out_(frames), left_(max_frames) {}
+
+  // Runs inside malloc. Returns the number of frames recorded.
+  int Run() {
+    void** const begin = out_;
+    if (known_ == nullptr) {
+      WithoutMemory();
+    } else {
+      uint32_t first = 0;
+      if (FromInside(&first)) Outwards(first);
+    }
+    return static_cast<int>(out_ - begin);
+  }
+
+ private:
+  // Frames that are looked up before the rest is taken over; a walk with more begins its memory anew.
+  static constexpr uint32_t kFresh = 24;
+  static constexpr uint32_t kEnough = UINT32_MAX;
+
+  [[nodiscard]] bool IsHere(const KnownFrame& frame) const {
+    return frame.sp == at_.sp && frame.pc == at_.pc && frame.fp == at_.fp &&
+           (frame.flags & KnownFrame::kBefore) == before_;
+  }
+
+  static void* Recorded(const KnownFrame& frame) {
+    return reinterpret_cast<void*>(frame.code == 0 ? frame.pc : CodeMap::AddressOf(frame.code));
+  }
+
+  // Runs inside malloc. Records the frame; false when that was the last one wanted.
+  bool Record(const KnownFrame& frame) {
+    if ((frame.flags & KnownFrame::kKept) == 0) return true;
+    *out_++ = Recorded(frame);
+    return --left_ > 0;
+  }
+
+  // Runs inside malloc. Finds out what lies at the registers, and records it. `guess` may be a frame of the same code.
+  bool Enter(const KnownFrame* guess, KnownFrame* frame) {
+    frame->pc = at_.pc;
+    frame->sp = at_.sp;
+    frame->fp = at_.fp;
+    frame->fp_slot = 0;
+    uint32_t flags = before_;
+    if (guess != nullptr && guess->pc == at_.pc && (guess->flags & KnownFrame::kGuessed) == 0) {
+      frame->rule = guess->rule;
+      frame->code = guess->code;
+      flags |= guess->flags & (KnownFrame::kOwn | KnownFrame::kEngine);
+    } else {
+      flags |= LookUp(frame);
+    }
+    // Of a row of Node's own functions one is enough: the 32 frames are for the program's.
+    const bool repeated = (flags & KnownFrame::kOwn) != 0 && (flags & KnownFrame::kAfterOwn) != 0;
+    const bool hidden = (flags & KnownFrame::kLeading) != 0 && Hidden(at_.pc);
+    if ((flags & KnownFrame::kEngine) == 0 && !repeated && !hidden) flags |= KnownFrame::kKept;
+    frame->flags = flags;
+    SetBefore(*frame);
+    return Record(*frame);
+  }
+
+  // What the frame says about the one behind it.
+  void SetBefore(const KnownFrame& frame) {
+    const uint32_t leading = (frame.flags & KnownFrame::kKept) != 0 ? 0 : frame.flags & KnownFrame::kLeading;
+    uint32_t after_own = (frame.flags & KnownFrame::kOwn) != 0 ? KnownFrame::kAfterOwn : 0;
+    if ((frame.flags & KnownFrame::kEngine) != 0) after_own = frame.flags & KnownFrame::kAfterOwn;
+    before_ = leading | after_own;
+  }
+
+  // Runs inside malloc. The frame's rule and code.
+  uint32_t LookUp(KnownFrame* frame) const {
     UnwindRule rule;
     CodeMap::Found code;
-    uint64_t recorded = at.pc;
-    bool keep = true;
-    if (CachedRule(at.pc - 1, &rule)) {
-      internal = false;
-    } else if (code = g_code_map.Find(at.pc - 1); code.id != 0) {
+    uint32_t flags = 0;
+    if (CachedRule(at_.pc - 1, &rule)) {
+    } else if (code = g_code_map.Find(at_.pc - 1); code.id != 0) {
       rule.kind = UnwindRule::kFramePointer;
-      // Of a row of Node's own functions one is enough: the 32 frames are for the program's.
-      keep = code.role == CodeMap::Role::kFunction || (code.role == CodeMap::Role::kInternal && !internal);
-      internal = code.role == CodeMap::Role::kInternal;
-      recorded = CodeMap::AddressOf(code.id);
-    } else if (g_code_map.IsBuiltin(at.pc - 1) || g_code_map.IsEngineCode(at.pc - 1)) {
+      if (code.role == CodeMap::Role::kInternal) flags = KnownFrame::kOwn;
+      if (code.role == CodeMap::Role::kBuiltin) flags = KnownFrame::kEngine;
+      if (code.role != CodeMap::Role::kBuiltin) g_code_map.MarkUsed(code.id);
+    } else if (g_code_map.IsBuiltin(at_.pc - 1) || g_code_map.IsEngineCode(at_.pc - 1)) {
       rule.kind = UnwindRule::kFramePointer;
-      keep = false;
+      flags = KnownFrame::kEngine;
     } else {
-      internal = false;
-      rule = LearnRule(at.pc - 1);
+      rule = LearnRule(at_.pc - 1);
+      if (rule.kind == UnwindRule::kFramePointer) flags = KnownFrame::kGuessed;
     }
-    if (keep && (!leading || !Hidden(at.pc))) {
-      leading = false;
-      frames[count++] = reinterpret_cast<void*>(recorded);
-      if (code.id != 0) g_code_map.MarkUsed(code.id);
-      if (count >= max_frames) return count;
+    frame->rule = rule.Pack();
+    frame->code = code.id;
+    return flags;
+  }
+
+  // Runs inside malloc. Steps out of the frame that the registers are in, and notes how. False at the stack's end.
+  bool Leave(KnownFrame* frame) {
+    const UnwindRule rule = UnwindRule::Unpack(frame->rule);
+    const Registers inside = at_;
+    const Step step = StepOut(rule, &at_);
+    if (step != Step::kStepped) {
+      if (rule.kind == UnwindRule::kEnd) frame->flags |= KnownFrame::kOutermost;
+      if (step == Step::kLost) g_truncated.fetch_add(1, std::memory_order_relaxed);
+      return false;
     }
-    switch (StepOut(rule, &at)) {
-      case Step::kStepped:
+    if (rule.kind == UnwindRule::kSignal || rule.kind == UnwindRule::kFpDeref) return true;
+    uint32_t how = KnownFrame::kByWords | KnownFrame::kReadsFp;
+    uintptr_t slot = inside.sp;
+    if (rule.kind == UnwindRule::kFramePointer) {
+      slot = inside.fp;
+    } else if (rule.rbp == UnwindRule::kAtCfa) {
+      slot = at_.sp + rule.rbp_offset;
+    } else if (rule.rbp == UnwindRule::kAtFp) {
+      slot = inside.fp + rule.rbp_offset;
+    } else {
+      how = KnownFrame::kByWords;
+    }
+    const auto offset = static_cast<intptr_t>(slot - inside.sp);
+    frame->fp_slot = static_cast<int32_t>(offset);
+    if (frame->fp_slot == offset) frame->flags |= how;
+    return true;
+  }
+
+  // Runs inside malloc. Whether the words on the stack still lead from one known frame to the next.
+  static bool StillLeadsTo(const KnownFrame& frame, const KnownFrame& next, uintptr_t low, uintptr_t size) {
+    if ((frame.flags & KnownFrame::kByWords) == 0) return false;
+    const uintptr_t return_slot = next.sp - kWord;
+    if (return_slot - low >= size || *reinterpret_cast<const uintptr_t*>(return_slot) != next.pc) return false;
+    if ((frame.flags & KnownFrame::kReadsFp) == 0) return true;
+    const uintptr_t fp_slot = frame.sp + frame.fp_slot;
+    return fp_slot - low < size && *reinterpret_cast<const uintptr_t*>(fp_slot) == next.fp;
+  }
+
+  // Runs inside malloc. Records the known frames behind number `i` that the stack still leads to. Returns the last
+  // one's number; kEnough when as many as were wanted are recorded.
+  uint32_t TakeOver(uint32_t i) {
+    const uintptr_t low = t_state.stack_low;
+    const uintptr_t size = t_state.stack_high - low;
+    const uint32_t count = known_->count();
+    const KnownFrame* frame = &known_->At(i);
+    void** out = out_;
+    void** const full = out + left_;
+    while (i + 1 < count) {
+      const KnownFrame* next = known_->Behind(frame);
+      if (!StillLeadsTo(*frame, *next, low, size)) break;
+      ++i;
+      frame = next;
+      if ((next->flags & KnownFrame::kKept) == 0) continue;
+      *out++ = Recorded(*next);
+      if (out == full) {
+        i = kEnough;
         break;
-      case Step::kEnd:
-        return count;
-      case Step::kLost:
-        g_truncated.fetch_add(1, std::memory_order_relaxed);
-        return count;
+      }
+    }
+    left_ = static_cast<int>(full - out);
+    out_ = out;
+    return i;
+  }
+
+  // Runs inside malloc. From the innermost frame to the first one that is known, which is recorded and becomes number
+  // `first`. False when the walk is over.
+  bool FromInside(uint32_t* first) {
+    KnownFrame fresh[kFresh];
+    uint32_t count = 0;
+    uint32_t met = 0;
+    bool more = true;
+    while (more && count < kFresh) {
+      while (met < known_->count() && known_->At(met).sp < at_.sp) ++met;
+      if (met < known_->count() && IsHere(known_->At(met))) {
+        known_->Replace(met, fresh, count);
+        *first = count;
+        return Record(known_->At(count));
+      }
+      // The same call from another place passes the same code at the same distance; a frame that calls from another
+      // line lies at the same place.
+      const KnownFrame* guess = count < known_->count() ? &known_->At(count) : nullptr;
+      if (guess != nullptr && guess->pc != at_.pc && met < known_->count()) guess = &known_->At(met);
+      more = Enter(guess, &fresh[count]) && Leave(&fresh[count]);
+      ++count;
+    }
+    known_->Replace(known_->count(), fresh, count);
+    if (!more) return false;
+    KnownFrame frame;
+    more = Enter(nullptr, &frame);
+    known_->Put(count, frame);
+    *first = count;
+    return more;
+  }
+
+  // Runs inside malloc. From frame number `i`, which is recorded, to the outermost one.
+  void Outwards(uint32_t i) {
+    for (;;) {
+      i = TakeOver(i);
+      if (i == kEnough) return;
+      KnownFrame& frame = known_->At(i);
+      if ((frame.flags & KnownFrame::kOutermost) != 0) return;
+      at_ = {frame.pc, frame.sp, frame.fp};
+      SetBefore(frame);
+      if (!Leave(&frame)) return;
+      if (++i == KnownStack::kFrames) return WithoutMemory();
+      if (i < known_->count() && IsHere(known_->At(i))) {
+        if (!Record(known_->At(i))) return;
+        continue;
+      }
+      KnownFrame next;
+      const bool more = Enter(i < known_->count() ? &known_->At(i) : nullptr, &next);
+      known_->Put(i, next);
+      if (!more) return;
     }
   }
+
+  // Runs inside malloc. Every frame is looked up, and none is kept in mind.
+  void WithoutMemory() {
+    KnownFrame frame;
+    while (Enter(nullptr, &frame) && Leave(&frame)) {
+    }
+  }
+
+  Registers at_;
+  KnownStack* known_;
+  uint32_t before_;  // of KnownFrame::kBefore
+  void** out_;
+  int left_;
+};
+
+}  // namespace
+
+int Unwinder::WalkFrom(Registers at, void** frames, int max_frames, bool leading) {
+  CountWalk();
+  StartStack(at.sp);
+  // A signal handler's walk in the middle of another one.
+  if (t_known.busy) return StackWalk(at, nullptr, leading, frames, max_frames).Run();
+  t_known.busy = true;
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  // Read first: code that is replaced meanwhile makes what this walk finds worthless for the next.
+  t_known.Prepare(g_rule_generation.load(std::memory_order_acquire) + g_code_map.generation());
+  const int count = StackWalk(at, &t_known, leading, frames, max_frames).Run();
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  t_known.busy = false;
+  return count;
 }
 
 void Unwinder::CodeChanged() {
   InitCfi();
-  g_generation.fetch_add(1);
+  g_rule_generation.fetch_add(1);
 }
 
 uint64_t Unwinder::truncated() const { return g_truncated.load(); }
-uint64_t Unwinder::walked() const { return g_walked.load(); }
+uint64_t Unwinder::walked() const {
+  uint64_t sum = 0;
+  for (const Counter& counter : g_walked) sum += counter.walks.load(std::memory_order_relaxed);
+  return sum;
+}
 
 }  // namespace forkheap

@@ -74,6 +74,11 @@ test_program unwinder-steps-O2 g++ -O2 -fomit-frame-pointer -Wl,-z,now "-DPROGRA
   "$tests/unwinder_steps_test.cc" "${unwinder[@]}"
 test_program unwinder-steps-clang clang++ -O2 -Wl,-z,now "-DPROGRAM=\"unwinder, clang, step by step\"" \
   "$tests/unwinder_steps_test.cc" "${unwinder[@]}"
+test_program unwinder-known-O0 g++ -O0 "-DPROGRAM=\"known stack, -O0\"" "$tests/known_stack_test.cc" "${unwinder[@]}"
+test_program unwinder-known-O2 g++ -O2 -fomit-frame-pointer "-DPROGRAM=\"known stack, -O2\"" \
+  "$tests/known_stack_test.cc" "${unwinder[@]}"
+test_program unwinder-known-clang clang++ -O2 "-DPROGRAM=\"known stack, clang\"" "$tests/known_stack_test.cc" \
+  "${unwinder[@]}"
 # Walking a stack with a wrong rbp reads whatever lies there, so not with the address sanitizer.
 test_program unwinder-ubsan g++ -O1 -fsanitize=undefined -fno-sanitize-recover=undefined \
   "-DPROGRAM=\"unwinder, UBSan\"" "$tests/unwinder_test.cc" "${unwinder[@]}"
