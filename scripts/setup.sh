@@ -12,7 +12,7 @@ with_tests=false
 
 # "command:package" is satisfied by the command, wherever it comes from; a plain name is a Debian package.
 run_needs=(g++:g++ make:make python3:python3 libgoogle-perftools-dev libdw-dev)
-test_needs=(cmake:cmake chromium:chromium google-pprof:google-perftools go:golang-go clang:clang clang-format:clang-format
+test_needs=(cmake:cmake chromium:chromium go:golang-go clang:clang clang-format:clang-format
   clang-tidy:clang-tidy patchelf:patchelf)
 
 has_package() {
@@ -40,6 +40,12 @@ clang_runtime() {
   fi
   package=$(sed -n 's/.*\bclang-\([0-9]\+\).*/libclang-rt-\1-dev/p' <<<"$depends" | head -n 1)
   if [[ -n $package ]] && apt-cache show "$package" >/dev/null 2>&1; then printf '%s\n' "$package"; fi
+}
+
+# What the tests need and apt must be asked for: gperftools 2.17 and newer come without google-pprof.
+late_needs() {
+  clang_runtime
+  if apt-cache show google-perftools >/dev/null 2>&1; then printf '%s\n' google-pprof:google-perftools; fi
 }
 
 # Runs a command as root, without asking for a password.
@@ -75,11 +81,11 @@ node -e 'const [major, minor] = process.versions.node.split("."); process.exit(m
   fail "Node.js 20.17 or newer is needed; this is $(node --version)"
 
 needs=("${run_needs[@]}")
-$with_tests && needs+=("${test_needs[@]}" $(clang_runtime))
+$with_tests && needs+=("${test_needs[@]}" $(late_needs))
 mapfile -t missing < <(missing_packages "${needs[@]}")
 [[ ${#missing[@]} == 0 ]] || install_packages "${missing[@]}"
-if $with_tests; then # apt may have learnt only now which clang there is
-  mapfile -t missing < <(missing_packages $(clang_runtime))
+if $with_tests; then # apt may have learnt only now what there is
+  mapfile -t missing < <(missing_packages $(late_needs))
   [[ ${#missing[@]} == 0 ]] || install_packages "${missing[@]}"
 fi
 

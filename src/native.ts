@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { requireSupportedPlatform } from './capture/libraries.js';
 import { ForkheapError, type ForkheapErrorCode } from './errors.js';
 import { howToRestore, nativeParts } from './native-parts.js';
+import { requireSupportedPlatform } from './platform.js';
 
 /** What the native calls answer: `code` is null on success. */
 export interface NativeStatus {

@@ -249,12 +249,13 @@ bool CheckPrefix(const char* prefix, Status* status) {
   if (slash == nullptr) return true;
   slash[slash == folder ? 1 : 0] = '\0';
   struct stat info {};
-  if (stat(folder, &info) != 0 || !S_ISDIR(info.st_mode)) {
+  const bool found = stat(folder, &info) == 0;
+  if ((!found && errno == ENOENT) || (found && !S_ISDIR(info.st_mode))) {
     status->Fail("ERR_FORKHEAP_PREFIX_NOT_WRITABLE", errno,
                  "the folder %s does not exist: make it, or give another prefix", folder);
     return false;
   }
-  if (access(folder, W_OK | X_OK) != 0) {
+  if (!found || access(folder, W_OK | X_OK) != 0) {
     status->Fail("ERR_FORKHEAP_PREFIX_NOT_WRITABLE", errno, "the folder %s cannot be written: %s", folder,
                  ErrorText(errno));
     return false;

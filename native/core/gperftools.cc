@@ -70,6 +70,13 @@ bool Gperftools::Load() {
     start_ = nullptr;
     return false;
   }
+  const void* inside = reinterpret_cast<const void*>(start_);
+  code_ = CodeRangeOf(inside);
+  if (!OwnsAddress(FindSymbol("malloc"))) {
+    problem_ = "another library, or the program itself, serves malloc in front of libtcmalloc_and_profiler";
+    start_ = nullptr;
+    return false;
+  }
   // The next one after our own interposed method.
   fill_profile_ = reinterpret_cast<FillProfileMethod>(
       FindNextSymbol("_ZNK16HeapProfileTable18FillOrderedProfileEPci", &g_gperftools));
@@ -94,8 +101,6 @@ bool Gperftools::Load() {
   inuse_interval_ = FindFlag<int64_t>("int64", "heap_profile_inuse_interval");
   time_interval_ = FindFlag<int64_t>("int64", "heap_profile_time_interval");
   verbose_ = FindFlag<int32_t>("int32", "verbose");
-  const void* inside = reinterpret_cast<const void*>(start_);
-  code_ = CodeRangeOf(inside);
   Dl_info info{};
   if (dladdr(inside, &info) != 0 && info.dli_fname != nullptr) {
     snprintf(file_, sizeof(file_), "%s", info.dli_fname);

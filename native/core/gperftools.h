@@ -12,8 +12,11 @@ namespace forkheap {
 
 class Gperftools {
  public:
-  // Looks everything up. Call once, outside malloc hooks. False when no libtcmalloc_and_profiler is loaded.
+  // Looks everything up. Call once, outside malloc hooks. False when no libtcmalloc_and_profiler is loaded, or another
+  // allocator stands before it.
   bool Load();
+  // Why Load() has failed.
+  [[nodiscard]] const char* problem() const { return problem_; }
 
   [[nodiscard]] bool loaded() const { return start_ != nullptr; }
   // Path of the library in use.
@@ -85,6 +88,7 @@ class Gperftools {
   int64_t* inuse_interval_ = nullptr;
   int64_t* time_interval_ = nullptr;
   int32_t* verbose_ = nullptr;
+  const char* problem_ = "libtcmalloc_and_profiler is not loaded";
   CodeRange code_{0, 0};
   char file_[1024] = "";
 };

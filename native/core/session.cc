@@ -128,8 +128,8 @@ void Session::Start(const Options& options, Status* status) {
                  "that no thread was inside the profiler");
   } else if (!g_gperftools.loaded()) {
     status->Fail("ERR_FORKHEAP_NO_TCMALLOC", 0,
-                 "libtcmalloc_and_profiler is not loaded in this process: start it with "
-                 "`forkheap run`, or with the environment that heapProfileEnv() returns");
+                 "%s in this process: start it with `forkheap run`, or with the environment that heapProfileEnv() returns",
+                 g_gperftools.problem());
   } else if (options.mode == Mode::kExact && g_gperftools.IsRunning()) {
     status->Fail("ERR_FORKHEAP_ALREADY_RUNNING", 0,
                  "gperftools' heap profiler runs in this process already, started by HEAPPROFILE or "

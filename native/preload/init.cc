@@ -150,8 +150,8 @@ __attribute__((constructor)) void Init(int argc, char** argv) {
   if (!loaded) {
     if (environment.configured) {
       forkheap::Log(
-          "libtcmalloc_and_profiler is not loaded: this process is not profiled. Use `forkheap run`, or the "
-          "environment that heapProfileEnv() returns");
+          "%s: this process is not profiled. Use `forkheap run`, or the environment that heapProfileEnv() returns",
+          g_gperftools.problem());
     }
     return;
   }

@@ -1,4 +1,5 @@
-import { findPreload, findTcmalloc, preloadablePath, registerScript, requireSupportedPlatform } from './libraries.js';
+import { requireSupportedPlatform } from '../platform.js';
+import { findPreload, findTcmalloc, preloadablePath, registerScript } from './libraries.js';
 import { type CheckedOptions, type HeapProfileOptions, nativeOptions } from './options.js';
 
 /** An environment as child_process takes it. */

@@ -3,32 +3,11 @@ import { existsSync, lstatSync, mkdirSync, readlinkSync, symlinkSync } from 'nod
 import { tmpdir, userInfo } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { packageRoot } from '#root';
+import { Machine, readElf } from '../elf.js';
 import { ForkheapError } from '../errors.js';
 import { howToRestore, nativeParts } from '../native-parts.js';
 
 const soname = 'libtcmalloc_and_profiler.so.4';
-
-/** Whether this process runs on the GNU C library. */
-function usesGlibc(): boolean {
-  const report = process.report?.getReport() as { header?: { glibcVersionRuntime?: string } } | undefined;
-  return report?.header?.glibcVersionRuntime !== undefined;
-}
-
-/**
- * @throws {ForkheapError} ERR_FORKHEAP_UNSUPPORTED_PLATFORM anywhere but on Linux, x86-64, with the GNU C library
- */
-export function requireSupportedPlatform(): void {
-  const fail = (what: string): never => {
-    throw new ForkheapError(
-      'ERR_FORKHEAP_UNSUPPORTED_PLATFORM',
-      `forkheap cannot run on ${what}: it profiles Node on Linux, x86-64, with the GNU C library. Profiles made there can be read anywhere with a Node on such a machine`,
-    );
-  };
-  if (process.platform !== 'linux') fail(process.platform === 'darwin' ? 'macOS' : process.platform);
-  if (process.arch !== 'x64') fail(`Linux on ${process.arch}`);
-  // Making a report costs milliseconds; a loader at its usual place says the same.
-  if (!existsSync('/lib64/ld-linux-x86-64.so.2') && !usesGlibc()) fail('Linux with musl');
-}
 
 /** Folders where distributions and `make install` put shared libraries, in the order of the loader. */
 function libraryFolders(): string[] {
@@ -43,6 +22,19 @@ function libraryFolders(): string[] {
   ];
 }
 
+/** That a file chosen by the user is gperftools' library for this machine: the loader only warns when it is not. */
+function requireHeapProfiler(file: string): void {
+  const fail = (what: string): never => {
+    throw new ForkheapError('ERR_FORKHEAP_NO_TCMALLOC', `FORKHEAP_TCMALLOC names ${file}, ${what}`, { path: file });
+  };
+  if (!existsSync(file)) fail('which does not exist');
+  const elf = readElf(file, ['malloc', 'HeapProfilerStart']);
+  if (elf === null) fail('which is no shared library of 64 bits, or cannot be read');
+  else if (elf.machine !== Machine.X86_64) fail('which is for another kind of machine');
+  else if (elf.defines.length < 2)
+    fail("which is not gperftools' libtcmalloc_and_profiler: it has no malloc() with a heap profiler");
+}
+
 /**
  * Finds gperftools' library: `FORKHEAP_TCMALLOC` if set (the word `system` stands for the one of this system), else the one
  * that came with this package, else in the loader's usual folders.
@@ -53,10 +45,8 @@ function libraryFolders(): string[] {
 export function findTcmalloc(): string {
   const asked = process.env.FORKHEAP_TCMALLOC;
   if (asked !== undefined && asked !== '' && asked !== 'system') {
-    if (existsSync(asked)) return resolve(asked);
-    throw new ForkheapError('ERR_FORKHEAP_NO_TCMALLOC', `FORKHEAP_TCMALLOC names ${asked}, which does not exist`, {
-      path: asked,
-    });
+    requireHeapProfiler(asked);
+    return resolve(asked);
   }
   const bundled = join(nativeParts(), soname);
   if (asked !== 'system' && existsSync(bundled)) return bundled;

@@ -2,10 +2,16 @@ import { accessSync, constants, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { packageRoot } from '#root';
 import { findTcmalloc } from '../capture/libraries.js';
+import { readElf } from '../elf.js';
 import { ForkheapError } from '../errors.js';
 import { howToRestore, nativeParts } from '../native-parts.js';
+import { isSupportedNode, wantedNode } from '../node-version.js';
+import { type Platform, platformObstacle, thisPlatform } from '../platform.js';
 import { symbolizerPath } from '../symbolize/client.js';
-import { optionsObstacle, preloadObstacle, programObstacle } from './obstacles.js';
+import { type KernelSettings, kernelSettings } from './kernel.js';
+import { addonObstacle, optionsObstacle, preloadObstacle, programObstacle } from './obstacles.js';
+import { daemonWithoutForkheap } from './pm2.js';
+import { type Trial, tryProfile } from './trial.js';
 
 /** `warn`: profiling works, but not as well as it could. `fail`: it does not work. */
 export type Level = 'ok' | 'warn' | 'fail';
@@ -22,8 +28,7 @@ export interface Finding {
 
 /** What the checks look at, so that tests can show them another machine. */
 export interface Surroundings {
-  platform: string;
-  arch: string;
+  platform: Platform;
   /** Version of glibc; empty on another C library. */
   glibc: string;
   nodeVersion: string;
@@ -32,20 +37,24 @@ export interface Surroundings {
   /** The current folder. */
   folder: string;
   root: string;
+  kernel: KernelSettings;
+  /** Profiles a process, if nothing speaks against it. */
+  tryProfile: (execPath: string, env: NodeJS.ProcessEnv) => Trial;
 }
 
 /** This machine and process. */
 export function surroundings(): Surroundings {
   const report = process.report.getReport() as { header?: { glibcVersionRuntime?: string } };
   return {
-    platform: process.platform,
-    arch: process.arch,
+    platform: thisPlatform(),
     glibc: report.header?.glibcVersionRuntime ?? '',
     nodeVersion: process.versions.node,
     env: process.env,
     execPath: process.execPath,
     folder: process.cwd(),
     root: packageRoot,
+    kernel: kernelSettings(),
+    tryProfile,
   };
 }
 
@@ -56,17 +65,16 @@ const finding = (name: string, level: Level, message: string, advice = ''): Find
   advice,
 });
 
-function checkPlatform({ platform, arch, glibc }: Surroundings): Finding {
+function checkPlatform({ platform, glibc }: Surroundings): Finding {
+  const obstacle = platformObstacle(platform);
+  if (obstacle === null) return finding('platform', 'ok', `linux x64, glibc ${glibc}`);
   const advice = 'Use Linux on x86-64 with glibc, for instance a Debian or Ubuntu container.';
-  if (platform !== 'linux' || arch !== 'x64') return finding('platform', 'fail', `${platform} ${arch}`, advice);
-  if (glibc === '') return finding('platform', 'fail', 'linux x64 without glibc (musl?)', advice);
-  return finding('platform', 'ok', `linux x64, glibc ${glibc}`);
+  return finding('platform', 'fail', obstacle, advice);
 }
 
 function checkNode({ nodeVersion }: Surroundings): Finding {
-  const [major = 0, minor = 0] = nodeVersion.split('.').map(Number);
-  if (major > 20 || (major === 20 && minor >= 17)) return finding('node', 'ok', `Node.js ${nodeVersion}`);
-  return finding('node', 'fail', `Node.js ${nodeVersion}`, 'Use Node.js 20.17 or newer.');
+  if (isSupportedNode(nodeVersion)) return finding('node', 'ok', `Node.js ${nodeVersion}`);
+  return finding('node', 'fail', `Node.js ${nodeVersion}`, `Use Node.js ${wantedNode} or newer.`);
 }
 
 function checkTcmalloc(): Finding {
@@ -112,6 +120,8 @@ function checkNodeOptions({ env }: Surroundings): Finding {
   const value = env.NODE_OPTIONS ?? '';
   const obstacle = optionsObstacle(value.split(/\s+/));
   if (obstacle !== null) return finding('NODE_OPTIONS', 'fail', obstacle.message, obstacle.advice);
+  const addon = addonObstacle(value.split(/\s+/));
+  if (addon !== null) return finding('NODE_OPTIONS', 'warn', addon.message, addon.advice);
   return finding('NODE_OPTIONS', 'ok', value === '' ? 'not set' : value);
 }
 
@@ -122,7 +132,8 @@ function checkExecutable({ execPath }: Surroundings): Finding {
   }
   const obstacle = programObstacle(execPath);
   if (obstacle !== null) return finding('executable', 'fail', obstacle.message, obstacle.advice);
-  return finding('executable', 'ok', execPath);
+  const libnode = readElf(execPath)?.needed.find((name) => name.startsWith('libnode.so'));
+  return finding('executable', 'ok', libnode === undefined ? execPath : `${execPath}, with ${libnode}`);
 }
 
 /** Where profiles go that are given no --prefix. */
@@ -137,10 +148,66 @@ function checkFolder({ folder }: Surroundings): Finding {
   }
 }
 
+/** gperftools 2.17 took its leak checker out, and left functions that always answer "no leaks". */
+const LEAK_CHECKER = '_ZN15HeapLeakChecker24BeforeConstructorsLockedEv';
+
+function checkLeakChecker({ kernel }: Surroundings): Finding {
+  const name = 'leak checker';
+  let file: string;
+  try {
+    file = findTcmalloc();
+  } catch (error) {
+    if (!(error instanceof ForkheapError)) throw error;
+    return finding(name, 'warn', 'no gperftools, so no leak checker', 'See gperftools above.');
+  }
+  if (readElf(file, [LEAK_CHECKER])?.defines.length !== 1) {
+    const advice = 'Use gperftools 2.10 to 2.16, as in this package (FORKHEAP_TCMALLOC unset), for HeapLeakChecker.';
+    return finding(name, 'warn', `${file} has none`, advice);
+  }
+  if (kernel.ptraceScope >= 2 && !kernel.mayPtrace) {
+    return finding(
+      name,
+      'warn',
+      `kernel.yama.ptrace_scope is ${kernel.ptraceScope}: the checker cannot look at other threads' stacks and may report what is in use there`,
+      'Set it to 1, or give the process CAP_SYS_PTRACE; profiles need neither.',
+    );
+  }
+  const filtered = kernel.seccomp ? '; a seccomp filter is at work here: it must allow ptrace' : '';
+  return finding(name, 'ok', `gperftools' own is here${filtered}`);
+}
+
+/** A daemon hands its own LD_PRELOAD to its workers, whatever the shell's is. */
+function checkPm2({ env }: Surroundings): Finding[] {
+  const daemon = daemonWithoutForkheap(env);
+  if (daemon === null) return [];
+  const advice =
+    'Its cluster workers cannot be profiled: `pm2 kill`, then `forkheap run -- pm2 start …`; or `forkheap run -- pm2-runtime …`, which needs no daemon.';
+  return [finding('pm2', 'warn', `pm2's daemon (pid ${daemon}) was started without forkheap`, advice)];
+}
+
+/** The proof: a process of this Node, profiled. */
+function checkTrial({ execPath, env, tryProfile }: Surroundings): Finding {
+  const { profiled, gperftools, complaint } = tryProfile(execPath, env);
+  const [first = ''] = complaint.split('\n');
+  const why = first === '' ? '' : `: ${first}`;
+  if (profiled === null) {
+    const advice = 'Set TMPDIR to a folder that can be written, and run this again.';
+    return finding('trial', 'warn', 'no folder to try a profile in', advice);
+  }
+  if (!profiled) {
+    const advice = /failed to map segment|Operation not permitted/.test(complaint)
+      ? 'The package lies on a file system that is mounted noexec: install it on another.'
+      : 'The message says why. If it does not, please report it with the output of `forkheap doctor --json`.';
+    return finding('trial', 'fail', `a process was started to be profiled, and was not${why}`, advice);
+  }
+  if (complaint !== '') return finding('trial', 'warn', `a process was profiled, but${why}`, 'The message says why.');
+  return finding('trial', 'ok', `a process was profiled, with ${gperftools}`);
+}
+
 /** Looks at everything that profiling needs. */
 export function runChecks(where: Surroundings = surroundings()): Finding[] {
   const built = nativeParts(where.root);
-  return [
+  const findings = [
     checkPlatform(where),
     checkNode(where),
     checkTcmalloc(),
@@ -152,5 +219,9 @@ export function runChecks(where: Surroundings = surroundings()): Finding[] {
     checkNodeOptions(where),
     checkFolder(where),
     checkExecutable(where),
+    checkLeakChecker(where),
+    ...checkPm2(where),
   ];
+  // What is known to be missing needs no proof.
+  return findings.some(({ level }) => level === 'fail') ? findings : [...findings, checkTrial(where)];
 }

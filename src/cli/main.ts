@@ -1,18 +1,8 @@
 #!/usr/bin/env node
-import { CommanderError } from 'commander';
+// Only what every Node.js can load is imported before it is known that this one is new enough.
 import { ForkheapError } from '../errors.js';
-import { diffCommand } from './commands/diff.js';
-import { doctorCommand } from './commands/doctor.js';
-import { dumpCommand } from './commands/dump.js';
-import { exportCommand } from './commands/export.js';
-import { flamegraphCommand } from './commands/flamegraph.js';
-import { lsCommand } from './commands/ls.js';
-import { mergeCommand } from './commands/merge.js';
-import { runCommand } from './commands/run.js';
-import { topCommand } from './commands/top.js';
-import { treeCommand } from './commands/tree.js';
+import { isSupportedNode, wantedNode } from '../node-version.js';
 import { ExitStatus } from './exit-status.js';
-import { createProgram } from './program.js';
 
 const USAGE = 2;
 
@@ -26,6 +16,11 @@ function complain(message: string, code: string): void {
   process.stderr.write(`forkheap: ${message} [${code}]\n`);
 }
 
+/** commander's CommanderError. */
+function isUsageError(error: unknown): error is Error & { code: string; exitCode: number } {
+  return error instanceof Error && 'exitCode' in error && 'code' in error;
+}
+
 /** Prints the error, if there is anything to say, and returns the exit status. */
 function report(error: unknown): number {
   if (error instanceof ExitStatus) return error.status;
@@ -33,7 +28,7 @@ function report(error: unknown): number {
     complain(error.message, error.code);
     return STATUS[error.code] ?? USAGE;
   }
-  if (error instanceof CommanderError) {
+  if (isUsageError(error)) {
     if (error.exitCode === 0) return 0;
     // Help was printed because no command was given.
     if (error.code !== 'commander.help') {
@@ -53,18 +48,15 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 try {
-  await createProgram([
-    runCommand(),
-    dumpCommand(),
-    lsCommand(),
-    topCommand(),
-    treeCommand(),
-    flamegraphCommand(),
-    diffCommand(),
-    mergeCommand(),
-    exportCommand(),
-    doctorCommand(),
-  ]).parseAsync();
+  if (!isSupportedNode(process.versions.node)) {
+    throw new ForkheapError(
+      'ERR_FORKHEAP_UNSUPPORTED_PLATFORM',
+      `forkheap cannot run on Node.js ${process.versions.node}: use ${wantedNode} or newer`,
+    );
+  }
+  const { createProgram } = await import('./program.js');
+  const { commands } = await import('./commands.js');
+  await createProgram(commands()).parseAsync();
 } catch (error) {
   process.exitCode = report(error);
 }

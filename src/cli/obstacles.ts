@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { closeSync, existsSync, openSync, readFileSync, readSync, realpathSync, statSync } from 'node:fs';
 import { basename, delimiter, join } from 'node:path';
+import { Machine, readElf } from '../elf.js';
 import { ForkheapError } from '../errors.js';
-import { readElf } from './elf.js';
 import { which } from './which.js';
 
 /** Why something cannot be profiled, and what to do about it: a sentence each. */
@@ -11,8 +11,9 @@ export interface Obstacle {
   advice: string;
 }
 
-const X86_64 = 62;
-const machines: Partial<Record<number, string>> = { 3: 'x86 (32 bits)', 40: 'arm', 183: 'arm64' };
+const machines: Partial<Record<number, string>> = { [Machine.ARM64]: 'arm64' };
+
+const isNode = (file: string): boolean => /^node(js)?\b/.test(basename(file));
 
 /** AT_SECURE of this process: what the dynamic linker itself goes by, file capabilities included. */
 export function isSecureProcess(): boolean {
@@ -28,13 +29,21 @@ export function isSecureProcess(): boolean {
   return false;
 }
 
-/** File capabilities, as far as getcap(8) is here to tell; those count for everybody but root. */
+/**
+ * File capabilities; those count for everybody but root. getcap(8) tells, and where it is missing, as in slim images, a Node can be
+ * asked itself.
+ */
 function capabilities(file: string): string {
   if (process.getuid?.() === 0) return '';
-  if (file === process.execPath) return isSecureProcess() ? 'as it runs' : '';
+  if (file === realpathSync(process.execPath)) return isSecureProcess() ? 'as it runs' : '';
   const PATH = [process.env.PATH ?? '', '/usr/sbin', '/sbin'].join(delimiter);
-  const { status, stdout } = spawnSync('getcap', [file], { env: { ...process.env, PATH }, encoding: 'utf8' });
-  return status === 0 && stdout.startsWith(file) ? stdout.slice(file.length).trim() : '';
+  const env = { ...process.env, PATH };
+  const { status, stdout, error } = spawnSync('getcap', [file], { env, encoding: 'utf8' });
+  if (error === undefined) return status === 0 && stdout.startsWith(file) ? stdout.slice(file.length).trim() : '';
+  if (!isNode(file)) return '';
+  const ask = `const { isSecureProcess } = await import(${JSON.stringify(import.meta.url)}); console.log(isSecureProcess())`;
+  const answer = spawnSync(file, ['--input-type=module', '-e', ask], { encoding: 'utf8' });
+  return answer.stdout?.trim() === 'true' ? 'as it runs' : '';
 }
 
 /** The program that a script names in its first line; the file itself when it is none. */
@@ -77,9 +86,9 @@ export function programObstacle(path: string): Obstacle | null {
   }
   const barred = rights(file);
   if (barred !== null) return barred;
-  const elf = readElf(file);
+  const elf = readElf(file, ['malloc']);
   if (elf === null) return null;
-  if (elf.machine !== X86_64) {
+  if (elf.machine !== Machine.X86_64) {
     const machine = machines[elf.machine] ?? `machine ${elf.machine}`;
     return { message: `${file} is a program for ${machine}`, advice: 'forkheap profiles programs for x86-64 only.' };
   }
@@ -89,15 +98,14 @@ export function programObstacle(path: string): Obstacle | null {
       advice: 'forkheap needs the GNU C library: use a Node that is built for it, for instance in a Debian container.',
     };
   }
-  const isNode = /^node(js)?\b/.test(basename(file));
-  if (isNode && elf.interpreter === '' && elf.needed.length === 0) {
+  if (isNode(file) && elf.interpreter === '' && elf.needed.length === 0) {
     return {
       message: `${file} is linked statically`,
       advice: 'Nothing can be preloaded into it: use a Node that is linked dynamically, as the official ones are.',
     };
   }
   const sanitizer = elf.needed.find((name) => /^lib([atl]|hwa)san\.so/.test(name));
-  if (sanitizer !== undefined || elf.definesMalloc) {
+  if (sanitizer !== undefined || elf.defines.length > 0) {
     return {
       message: `${file} brings its own malloc${sanitizer === undefined ? '' : ` (${sanitizer})`}`,
       advice: 'Only one library can serve malloc: use a build without that allocator or sanitizer.',
@@ -123,7 +131,7 @@ export function preloadObstacle(value: string): Obstacle | null {
     const file = entry.includes('/')
       ? entry
       : folders.map((folder) => join(folder, entry)).find((candidate) => existsSync(candidate));
-    const serves = file === undefined ? undefined : readElf(file)?.definesMalloc;
+    const serves = file === undefined ? undefined : readElf(file, ['malloc'])?.defines.includes('malloc');
     if (serves ?? allocators.test(basename(entry))) {
       return {
         message: `LD_PRELOAD holds another allocator, ${entry}`,
@@ -144,6 +152,15 @@ export function optionsObstacle(options: readonly string[]): Obstacle | null {
   };
 }
 
+/** Without addons there are profiles, but no JavaScript names and no API. */
+export function addonObstacle(options: readonly string[]): Obstacle | null {
+  if (!options.includes('--no-addons')) return null;
+  return {
+    message: 'Node is started with --no-addons: JavaScript functions have no names, and the API cannot be used',
+    advice: 'Leave it out while you profile.',
+  };
+}
+
 /**
  * Refuses what cannot be profiled, before anything is started.
  *
@@ -151,9 +168,7 @@ export function optionsObstacle(options: readonly string[]): Obstacle | null {
  */
 export function requireProfilable(file: string, args: readonly string[], env: NodeJS.ProcessEnv = process.env): void {
   const firstScript = args.findIndex((arg) => !arg.startsWith('-'));
-  const nodeArgs = /^node(js)?\b/.test(basename(file))
-    ? args.slice(0, firstScript < 0 ? args.length : firstScript)
-    : [];
+  const nodeArgs = isNode(file) ? args.slice(0, firstScript < 0 ? args.length : firstScript) : [];
   const obstacle =
     programObstacle(file) ??
     preloadObstacle(env.LD_PRELOAD ?? '') ??

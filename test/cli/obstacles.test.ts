@@ -4,7 +4,9 @@ import { chmodSync, chownSync, copyFileSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { programObstacle } from '../../src/cli/obstacles.js';
-import { cli } from '../helpers/forkheap.js';
+import { platformObstacle } from '../../src/platform.js';
+import { cli, forkheap } from '../helpers/forkheap.js';
+import { root, runProcess } from '../helpers/process.js';
 
 /** Compiles a program, or with -shared a library. */
 function compile(t: Test, name: string, source: string, ...flags: string[]): string {
@@ -92,4 +94,61 @@ t.test("Node's permission model", async (t) => {
 
 t.test('this Node can be profiled', async (t) => {
   t.equal(programObstacle(process.execPath), null);
+});
+
+t.test('a Node that is too old says so, and nothing else', async (t) => {
+  const older = "data:text/javascript,Object.defineProperty(process, 'versions', { value: { node: '18.20.4' } })";
+  const [node = '', ...rest] = forkheap('top', 'x');
+  const { code, stderr } = await runProcess(t, [node, `--import=${older}`, ...rest]);
+  t.match({ code, stderr }, { code: 2, stderr: /^forkheap: .* Node\.js 18\.20\.4: use 20\.17 or newer \[.*\]\n$/ });
+});
+
+t.test('each platform that is not supported has a sentence of its own', async (t) => {
+  const linux = { platform: 'linux', arch: 'x64', interpreter: '/lib64/ld-linux-x86-64.so.2' };
+  t.equal(platformObstacle(linux), null);
+  t.match(platformObstacle({ ...linux, arch: 'arm64' }), /Linux on arm64.*x86-64 only/);
+  t.match(platformObstacle({ ...linux, interpreter: '/lib/ld-musl-x86_64.so.1' }), /with musl.*node:22-slim/);
+  t.match(platformObstacle({ platform: 'darwin', arch: 'arm64', interpreter: '' }), /on macOS/);
+  t.match(platformObstacle({ platform: 'win32', arch: 'x64', interpreter: '' }), /on win32/);
+});
+
+t.test('FORKHEAP_TCMALLOC must be a heap profiler for this machine', async (t) => {
+  const minimal = compile(t, 'minimal.so', serves, '-shared', '-fPIC');
+  const foreign = join(t.testdirName, 'foreign.so');
+  const bytes = readFileSync(minimal);
+  bytes.writeUInt16LE(183, 18);
+  writeFileSync(foreign, bytes);
+  for (const [file, sentence] of [
+    ['/nowhere.so', /does not exist/],
+    [join(root, 'package.json'), /no shared library/],
+    [foreign, /another kind of machine/],
+    [minimal, /not gperftools' libtcmalloc_and_profiler/],
+  ] as const) {
+    const { code, stderr } = await cli(t, ['run', '--', process.execPath, '-e', '0'], {
+      env: { FORKHEAP_TCMALLOC: file },
+    });
+    t.equal(code, 2);
+    t.match(stderr, sentence);
+  }
+});
+
+t.test('a child that brings its own malloc says that it is not profiled', async (t) => {
+  const source = `#include <stdlib.h>
+    #include <string.h>
+    static char memory[1 << 26], *next = memory;
+    void *malloc(size_t size) { char *block = next; next += (size + 15) & ~15ul; return block; }
+    void *calloc(size_t n, size_t size) { return malloc(n * size); }
+    void *realloc(void *old, size_t size) { return old ? memcpy(malloc(size), old, size) : malloc(size); }
+    void free(void *block) { (void)block; }
+    int main(void) { return malloc(10) == 0; }\n`;
+  const file = compile(t, 'own', source, '-rdynamic');
+  const folder = t.testdirName;
+  const parent = join(folder, 'parent.cjs');
+  writeFileSync(parent, "require('node:child_process').execFileSync(process.argv[2], { stdio: 'inherit' })");
+  const result = await cli(t, [
+    ...['run', '-q', '--include', 'own', '--prefix', join(folder, 'p')],
+    ...['--', process.execPath, parent, file],
+  ]);
+  t.equal(result.code, 0, result.stderr);
+  t.match(result.stderr, /^forkheap\[\d+\]: another library, or the program itself, serves malloc/m);
 });
