@@ -2,9 +2,19 @@
 # Sets up, then runs every check and test. The last line is "N passed, N failed", and the status is 1 when one failed.
 #
 #   scripts/test.sh                    everything
+#   scripts/test.sh --tests            all tests, without the checks of style and types
 #   scripts/test.sh FILE.test.ts...    these files only, without the checks
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
+checks=false
+native=false
+case ${1:-} in
+  '') checks=true native=true ;;
+  --tests)
+    native=true
+    shift
+    ;;
+esac
 passed=0
 failed=0
 results=build/test-results
@@ -47,13 +57,13 @@ bash scripts/setup.sh --test || {
   exit "$status"
 }
 check 'fixtures build' bash scripts/build-fixtures.sh
-if [[ $# == 0 ]]; then
+if $checks; then
   check 'biome' node_modules/.bin/biome check --error-on-warnings .
   check 'types of the tests' node_modules/.bin/tsc -p tsconfig.test.json
   check 'clang-format' bash scripts/lint-native.sh --format
   check 'clang-tidy' bash scripts/lint-native.sh --tidy
-  [[ ! -f native/test/run.sh ]] || counted native bash native/test/run.sh
 fi
+if $native; then counted native bash native/test/run.sh; fi
 counted tap run_tap "$@"
 
 echo "$passed passed, $failed failed"
