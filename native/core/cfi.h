@@ -4,6 +4,10 @@
 
 #include <cstdint>
 
+#ifndef __x86_64__
+#error "the stack walk is for x86-64 only: docs/limits.md"
+#endif
+
 namespace forkheap {
 
 struct UnwindRule {

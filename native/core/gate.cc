@@ -195,7 +195,9 @@ bool Gate::Close(int64_t timeout_ms) {
   const int64_t deadline = NowMs() + timeout_ms;
   for (int turn = 0; InsideOthers() > 0; ++turn) {
     if (turn < 200) {
+#ifdef __x86_64__
       __builtin_ia32_pause();
+#endif
       continue;
     }
     if (turn % 50 == 0) ForgetEndedThreads();

@@ -2,9 +2,14 @@
 
 #include <dlfcn.h>
 #include <link.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstring>
+#include <ctime>
 #include <string>
 
 #include "exact_profile.h"
@@ -95,6 +100,10 @@ bool Gperftools::Load() {
       "_ZN15MallocExtension13GetHeapSampleEPNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEE");
   get_property_ = Find<int (*)(const char*, size_t*)>("MallocExtension_GetNumericProperty");
   set_property_ = Find<int (*)(const char*, size_t)>("MallocExtension_SetNumericProperty");
+  if (FindSymbol("_ZN8tcmalloc14ThreadCachePtr14GetSlowTLSLockEv") == nullptr) {
+    stacks_lock_ = Find<int32_t*>("_ZN8tcmalloc7SlowTLS5lock_E");
+  }
+  sampler_skip_ = FindSymbol("_ZN8tcmalloc7SlowTLS5lock_E") == nullptr ? kSamplerSkip : kScarceSamplerSkip;
   sample_parameter_ = FindFlag<int64_t>("int64", "tcmalloc_sample_parameter");
   allocation_interval_ = FindFlag<int64_t>("int64", "heap_profile_allocation_interval");
   deallocation_interval_ = FindFlag<int64_t>("int64", "heap_profile_deallocation_interval");
@@ -144,6 +153,8 @@ bool Gperftools::GetHeapSample(TextBuffer* text) const {
   // Debian's builds, and all since GCC 5, use the C++11 ABI's std::string here.
   std::string sample;
   get_heap_sample_(extension_(), &sample);
+  // It may have got no memory for its list, and says so in prose.
+  if (sample.find("heap profile:") == std::string::npos) return false;
   text->Append(sample);
   return !text->failed();
 }
@@ -165,6 +176,27 @@ size_t Gperftools::AllocatedBytes() const {
   size_t bytes = 0;
   if (get_property_ == nullptr || get_property_("generic.current_allocated_bytes", &bytes) == 0) return 0;
   return bytes;
+}
+
+// gperftools' SpinLock: 0 is free, 1 taken, 2 taken and waited for with futex(2).
+bool Gperftools::LockStacks() const {
+  if (stacks_lock_ == nullptr) return false;
+  timespec start{};
+  clock_gettime(CLOCK_MONOTONIC, &start);
+  for (;;) {
+    int32_t free = 0;
+    if (__atomic_compare_exchange_n(stacks_lock_, &free, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) return true;
+    sched_yield();
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (now.tv_sec - start.tv_sec > 1) return false;
+  }
+}
+
+void Gperftools::UnlockStacks() const {
+  if (__atomic_exchange_n(stacks_lock_, 0, __ATOMIC_RELEASE) == 2) {
+    syscall(SYS_futex, stacks_lock_, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1);
+  }
 }
 
 void Gperftools::SilenceOwnDumps() const {

@@ -47,7 +47,7 @@ class Gperftools {
   [[nodiscard]] bool can_copy() const { return iterate_ != nullptr; }
   void CopyProfile(const void* table, class TextBuffer* raw) const;
 
-  // tcmalloc's sampled heap, in text. Empty when the library was built without it.
+  // tcmalloc's sampled heap, in text. False when there is no memory for it, or the library was built without it.
   bool GetHeapSample(class TextBuffer* text) const;
   // Bytes between samples, 0 is off. Threads see a new value at their next sample, or after 16 MiB when it was off.
   // False when the library has no way to set it.
@@ -62,14 +62,26 @@ class Gperftools {
   // written.
   void SilenceOwnDumps() const;
 
+  // 2.16 takes a lock of its own around each stack that it wants outside of its hooks (tcmalloc's sampler, a growing
+  // heap), and leaves it out of its fork handlers: 3 of 60 children of a sampled process hung. From 2.17 on it is in
+  // them; 2.15 and older have no such lock. Its holders take no other lock, and hold it for nanoseconds. False when
+  // there is no such lock, or it stays taken for a second, as in a signal handler that has struck a holder: that one
+  // gives it back in the child too.
+  [[nodiscard]] bool LockStacks() const;
+  void UnlockStacks() const;
+
   // A prefix that gperftools can never open a file under: forkheap writes the files.
   static constexpr const char* kNoPrefix = "/dev/null/forkheap";
 
-  // skip_count of the calls to GetStackTrace: 2.10 to 2.15 ask for 3 in RecordGrowth, which holds pageheap_lock; the
-  // sampler asks for 1 and holds no lock. Later versions hold no lock in either.
-  static constexpr int kSamplerSkip = 1;
+  // skip_count of the calls to GetStackTrace. 2.10 to 2.15 ask for 3 in RecordGrowth, which holds pageheap_lock, and
+  // the sampler asks for 1 and holds no lock. From 2.16 on both hold none and ask for 3 more, but nothing may be
+  // allocated there: memory comes from a small arena, and is freed into the wrong one when it is freed with its size.
+  [[nodiscard]] bool IsSampler(int skip_count) const { return skip_count == sampler_skip_; }
+  [[nodiscard]] bool may_allocate_in_sampler() const { return sampler_skip_ == kSamplerSkip; }
 
  private:
+  static constexpr int kSamplerSkip = 1;
+  static constexpr int kScarceSamplerSkip = 4;
   void (*start_)(const char*) = nullptr;
   void (*stop_)() = nullptr;
   int (*is_running_)() = nullptr;
@@ -82,6 +94,8 @@ class Gperftools {
   void (*get_heap_sample_)(void* extension, void* string) = nullptr;
   int (*get_property_)(const char*, size_t*) = nullptr;
   int (*set_property_)(const char*, size_t) = nullptr;
+  int sampler_skip_ = kSamplerSkip;
+  int32_t* stacks_lock_ = nullptr;
   int64_t* sample_parameter_ = nullptr;
   int64_t* allocation_interval_ = nullptr;
   int64_t* deallocation_interval_ = nullptr;

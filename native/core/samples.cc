@@ -2,6 +2,8 @@
 
 #include <cinttypes>
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <string>
 #include <unordered_map>
 
@@ -85,6 +87,30 @@ void SubtractBaseline(std::string_view baseline, std::string_view now, TextBuffe
   out->Append("\n");
   out->Append(lines.view());
   out->Append(now);
+}
+
+void DropSample(TextBuffer* text, void* const* frames, int depth) {
+  std::string_view rest = text->view();
+  NextLine(&rest);
+  while (!rest.empty()) {
+    const char* start = rest.data();
+    const std::string_view line = NextLine(&rest);
+    Sample sample;
+    if (line.empty() || !ParseSample(line, &sample)) return;
+    // "@ 0x1234 0x5678"; the text ends with a zero.
+    const char* at = sample.stack.data() + 1;
+    int same = 0;
+    for (; same < depth; ++same) {
+      char* end = nullptr;
+      if (strtoull(at, &end, 16) != reinterpret_cast<uintptr_t>(frames[same]) || end > line.data() + line.size()) break;
+      at = end;
+    }
+    if (same < depth || at != line.data() + line.size()) continue;
+    const size_t kept = static_cast<size_t>(start - text->data());
+    memmove(text->data() + kept, rest.data(), rest.size());
+    text->SetSize(kept + rest.size());
+    return;
+  }
 }
 
 }  // namespace forkheap

@@ -14,4 +14,7 @@ std::string_view WithoutWarnings(std::string_view text);
 // inside malloc hooks: allocates.
 void SubtractBaseline(std::string_view baseline, std::string_view now, TextBuffer* out);
 
+// Takes one sample with this stack out of `text`, if it has one.
+void DropSample(TextBuffer* text, void* const* frames, int depth);
+
 }  // namespace forkheap

@@ -127,9 +127,10 @@ void Session::Start(const Options& options, Status* status) {
                  "profiling was switched off in this process because fork() could not make sure "
                  "that no thread was inside the profiler");
   } else if (!g_gperftools.loaded()) {
-    status->Fail("ERR_FORKHEAP_NO_TCMALLOC", 0,
-                 "%s in this process: start it with `forkheap run`, or with the environment that heapProfileEnv() returns",
-                 g_gperftools.problem());
+    status->Fail(
+        "ERR_FORKHEAP_NO_TCMALLOC", 0,
+        "%s in this process: start it with `forkheap run`, or with the environment that heapProfileEnv() returns",
+        g_gperftools.problem());
   } else if (options.mode == Mode::kExact && g_gperftools.IsRunning()) {
     status->Fail("ERR_FORKHEAP_ALREADY_RUNNING", 0,
                  "gperftools' heap profiler runs in this process already, started by HEAPPROFILE or "
@@ -277,10 +278,15 @@ void Session::CaptureText(TextBuffer* out, Status* status) {
     }
   } else {
     TextBuffer sample;
+    bool got = false;
     {
       // The gate keeps the sampler's own helper allocations out of the exact profiler's and fork()'s way.
       GateGuard gate(g_gate);
-      g_gperftools.GetHeapSample(&sample);
+      got = g_gperftools.GetHeapSample(&sample);
+    }
+    if (!got) {
+      status->Fail("ERR_FORKHEAP_DUMP_FAILED", ENOMEM, "gperftools gave no samples: not enough memory to list them");
+      return;
     }
     const std::string_view text = WithoutWarnings(sample.view());
     if (baseline_.size() > 0) {
@@ -341,16 +347,29 @@ void Session::Complain(const Status& status) {
 void Session::BeforeFork() {
   const bool drained = g_gate.Close(kForkPatienceMs);
   // A fork() in a fork handler goes through the gate as the outer one has closed it.
-  if (t_state.closings == 1) t_state.drained = drained;
+  if (t_state.closings != 1) return;
+  t_state.drained = drained;
+  t_state.stacks_locked = g_gperftools.LockStacks();
 }
 
+namespace {
+
+// At the end of the outermost fork(), in both processes.
+void UnlockStacks() {
+  if (t_state.closings == 1 && t_state.stacks_locked) g_gperftools.UnlockStacks();
+}
+
+}  // namespace
+
 void Session::AfterForkInParent() {
+  UnlockStacks();
   // Our children name us as their parent, so we must leave a manifest even if nothing else makes us.
   if (state() == State::kForkPending) leaves_trace_ = true;
   g_gate.Open();
 }
 
 void Session::AfterForkInChild() {
+  UnlockStacks();
   g_gate.ResetInChild();
   g_code_map.ResetInChild();
   lock_.store(0);
@@ -361,6 +380,7 @@ void Session::AfterForkInChild() {
     pid_ = getpid();
     return;
   }
+  first_depth_ = 0;
   fork_time_ = Now();
   parent_pid_ = pid_;
   pid_ = getpid();
@@ -394,11 +414,15 @@ void Session::BecomeOwn(Status* status) {
     g_gperftools.Stop();
   } else {
     baseline_.Clear();
-    g_gperftools.GetHeapSample(&baseline_);
+    // Without it what was inherited would pass for the child's own.
+    if (!g_gperftools.GetHeapSample(&baseline_)) {
+      status->Fail("ERR_FORKHEAP_DUMP_FAILED", ENOMEM, "not enough memory to list the inherited samples");
+    }
+    if (first_depth_ > 0) DropSample(&baseline_, first_frames_, first_depth_);
   }
   start_time_ = fork_time_;
   exit_code_ = exit_signal_ = 0;
-  StartLocked(Kind::kFork, parent_pid_, fork_time_, status);
+  if (status->ok()) StartLocked(Kind::kFork, parent_pid_, fork_time_, status);
   if (!status->ok()) {
     state_.store(State::kOff, std::memory_order_release);
     Log("%s. This forked child is not profiled [%s]", status->message, status->code);

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <cstring>
 #include <ctime>
 
 #include "control.h"
@@ -66,6 +67,13 @@ class Session {
     return now != State::kOff;
   }
 
+  // Runs inside malloc. A sample that a forked child takes before it has become its own: not inherited.
+  void NoteSample(void* const* frames, int depth) {
+    if (state_.load(std::memory_order_relaxed) != State::kForkPending || pid_ != getpid()) return;
+    first_depth_ = depth < kMaxFrames ? depth : kMaxFrames;
+    memcpy(first_frames_, frames, sizeof(void*) * static_cast<size_t>(first_depth_));
+  }
+
   // Runs inside malloc, outside the gate and all locks: time for an automatic dump?
   void Checkpoint(uint64_t bytes);
 
@@ -111,6 +119,9 @@ class Session {
   bool follow_children_ = true;
   bool complained_ = false;
   bool sampled_before_ = false;
+  static constexpr int kMaxFrames = 32;
+  void* first_frames_[kMaxFrames] = {};
+  int first_depth_ = 0;
   bool leaves_trace_ = false;  // a pending child that has forked: its children name it as their parent
   Kind kind_ = Kind::kRoot;
   int32_t pid_ = 0;

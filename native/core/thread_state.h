@@ -19,6 +19,8 @@ struct ThreadState {
   bool guest;
   // Nobody else was inside when this thread's last fork() began.
   bool drained;
+  // gperftools' lock around its stacks is held for this fork(): see Gperftools::LockStacks().
+  bool stacks_locked;
   // Bytes allocated since the last look at the dump intervals.
   uint64_t unreported_bytes;
   uint32_t unreported_calls;

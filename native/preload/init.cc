@@ -158,7 +158,10 @@ __attribute__((constructor)) void Init(int argc, char** argv) {
   ForgetVariablesOfTcmalloc();
   // Later than tcmalloc's own registration: in the prepare step ours runs before its, in the child after.
   pthread_atfork([] { g_session.BeforeFork(); }, [] { g_session.AfterForkInParent(); },
-                 [] { g_session.AfterForkInChild(); });
+                 [] {
+                   g_session.AfterForkInChild();
+                   forkheap::AwaitFirstAllocation();
+                 });
   on_exit(OnExit, nullptr);
   if (environment.configured && environment.follow_children) InheritVariables();
   if (!environment.configured || !environment.autostart) return;

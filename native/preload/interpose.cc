@@ -110,6 +110,17 @@ void SamplerTick() {
   g_session.Checkpoint(static_cast<uint64_t>(g_session.options().sample_interval));
 }
 
+using HookFunction = int (*)(NewHook);
+
+// Runs inside malloc, at the end of a sampled child's first allocation, where gperftools' sampler allows none.
+void OnFirstAllocation(const void* /*pointer*/, size_t /*size*/) {
+  static std::atomic<HookFunction> cache{nullptr};
+  const HookFunction remove = Next(&cache, "MallocHook_RemoveNewHook");
+  if (remove != nullptr) remove(OnFirstAllocation);
+  forkheap::GateGuard gate(g_gate);
+  if (gate.entered()) g_session.EnterHook();
+}
+
 }  // namespace
 
 FORKHEAP_EXPORT int MallocHook_AddNewHook(NewHook hook) {
@@ -155,13 +166,25 @@ FORKHEAP_EXPORT int MallocHook_GetCallerStackTrace(void** result, int max_depth,
 // Runs inside malloc; on gperftools 2.10 to 2.15 also with pageheap_lock held.
 // NOLINTNEXTLINE(readability-identifier-naming): gperftools' name
 __attribute__((visibility("default"))) int GetStackTrace(void** result, int max_depth, int skip_count) {
-  if (skip_count == forkheap::Gperftools::kSamplerSkip && g_session.options().mode == forkheap::Mode::kSampled) {
-    SamplerTick();
+  if (!g_gperftools.IsSampler(skip_count) || g_session.options().mode != forkheap::Mode::kSampled) {
+    return forkheap::g_unwinder.Walk(FORKHEAP_CALLER_REGISTERS(), result, max_depth);
   }
-  return forkheap::g_unwinder.Walk(FORKHEAP_CALLER_REGISTERS(), result, max_depth);
+  if (g_gperftools.may_allocate_in_sampler()) SamplerTick();
+  const int depth = forkheap::g_unwinder.Walk(FORKHEAP_CALLER_REGISTERS(), result, max_depth);
+  if (!g_gperftools.may_allocate_in_sampler()) g_session.NoteSample(result, depth);
+  return depth;
 }
 
 namespace forkheap {
+
+void AwaitFirstAllocation() {
+  if (g_gperftools.may_allocate_in_sampler() || g_session.options().mode != Mode::kSampled) return;
+  if (g_session.state() != Session::State::kForkPending) return;
+  static std::atomic<HookFunction> cache{nullptr};
+  const HookFunction add = Next(&cache, "MallocHook_AddNewHook");
+  if (add != nullptr) add(OnFirstAllocation);
+}
+
 // Runs with gperftools' heap_lock held: no allocation but mmap.
 int FillOrderedProfile(const void* table, char* buffer,
                        int size) __asm__("_ZNK16HeapProfileTable18FillOrderedProfileEPci");

