@@ -20,6 +20,8 @@
       "sources": [
         "native/core/cfi.cc",
         "native/core/code_map.cc",
+        "native/core/code_sites.cc",
+        "native/core/javascript.cc",
         "native/core/control.cc",
         "native/core/exact_profile.cc",
         "native/core/files.cc",

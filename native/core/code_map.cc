@@ -1,11 +1,11 @@
 #include "code_map.h"
 
-#include <dlfcn.h>
 #include <sched.h>
-#include <sys/mman.h>
 
 #include <cstring>
 #include <functional>
+
+#include "pages.h"
 
 namespace forkheap {
 
@@ -26,13 +26,6 @@ class CodeMapLock {
 
 namespace {
 
-template <typename T>
-T* Pages(size_t count) {
-  void* pages =
-      mmap(nullptr, count * sizeof(T), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  return pages == MAP_FAILED ? nullptr : static_cast<T*>(pages);
-}
-
 bool StartsWith(std::string_view text, std::string_view start) { return text.substr(0, start.size()) == start; }
 
 CodeMap::Role RoleOf(std::string_view name) {
@@ -41,40 +34,6 @@ CodeMap::Role RoleOf(std::string_view name) {
   }
   // "<kind>:<function> <script>:<line>:<column>"; a script's name may hold spaces, a function's too.
   return name.find(" node:") == std::string_view::npos ? CodeMap::Role::kFunction : CodeMap::Role::kInternal;
-}
-
-// v8::JitCodeEvent, the same in V8 11.3 (Node 20) to 14 (Node 26).
-struct JitCodeEvent {
-  enum Type : int { kAdded = 0, kMoved = 1 };
-  enum CodeType : int { kByteCode = 0 };
-  Type type;
-  CodeType code_type;
-  void* code_start;
-  size_t code_length;
-  void* script;
-  void* user_data;
-  void* wasm_source_info;
-  union {
-    struct {
-      const char* text;
-      size_t length;
-    } name;
-    void* new_code_start;
-  };
-};
-
-void OnCodeEvent(const JitCodeEvent* event) {
-  // Bytecode is not executed by the processor: with --interpreted-frames-native-stack each interpreted function has an
-  // entry of its own, which comes as code.
-  if (event->code_type == JitCodeEvent::kByteCode) return;
-  const auto start = reinterpret_cast<uintptr_t>(event->code_start);
-  if (event->type == JitCodeEvent::kAdded) {
-    if (!g_code_map.IsBuiltin(start)) {
-      g_code_map.Add(start, event->code_length, {event->name.text, event->name.length});
-    }
-  } else if (event->type == JitCodeEvent::kMoved) {
-    g_code_map.Move(start, reinterpret_cast<uintptr_t>(event->new_code_start), event->code_length);
-  }
 }
 
 }  // namespace
@@ -96,11 +55,11 @@ CodeMap::Granule* CodeMap::RegionAt(uintptr_t address, bool make) {
   return nullptr;
 }
 
-void CodeMap::Fill(uintptr_t start, size_t size, uint32_t id) {
+void CodeMap::Fill(uintptr_t start, size_t size, uint64_t code) {
   for (uintptr_t at = start & ~(kGranule - 1); at < start + size; at += kGranule) {
     Granule* granules = RegionAt(at, true);
     if (granules == nullptr) return;
-    granules[at % kRegion / kGranule].store(id, std::memory_order_relaxed);
+    granules[at % kRegion / kGranule].store(code, std::memory_order_release);
   }
 }
 
@@ -114,7 +73,7 @@ bool CodeMap::GrowIndex() {
     while (index[at % size] != 0) ++at;
     index[at % size] = id;
   }
-  if (index_ != nullptr) munmap(index_, index_size_ * sizeof(uint32_t));
+  FreePages(index_, index_size_);
   index_ = index;
   index_size_ = size;
   return true;
@@ -151,19 +110,37 @@ uint32_t CodeMap::Intern(std::string_view name) {
   return count;
 }
 
-void CodeMap::Add(uintptr_t start, size_t size, std::string_view name) {
-  // "JS:~f", "JS:^f", "JS:*f" are one function in interpreted, baseline and optimized code.
-  char without_marker[1024];
-  const size_t colon = name.find(':');
-  if (colon != std::string_view::npos && colon + 1 < name.size() && name.size() < sizeof(without_marker) &&
-      strchr("~^+*", name[colon + 1]) != nullptr) {
-    memcpy(without_marker, name.data(), colon + 1);
-    memcpy(without_marker + colon + 1, name.data() + colon + 2, name.size() - colon - 2);
-    name = {without_marker, name.size() - 1};
-  }
+CodeMap::Code CodeMap::Add(uintptr_t start, size_t size, std::string_view kind, std::string_view rest) {
+  // A function has one name in all its tiers: their marker stands between these two.
+  char name[1024];
+  const size_t length = kind.size() + rest.size();
   const CodeMapLock lock(this);
+  uint32_t id = 0;
+  if (length <= sizeof(name)) {
+    memcpy(name, kind.data(), kind.size());
+    memcpy(name + kind.size(), rest.data(), rest.size());
+    id = Intern({name, length});
+  }
   // Without a name the place is no longer the old function's either.
-  Fill(start, size, Intern(name));
+  Fill(start, size, id);
+  generation_.fetch_add(1, std::memory_order_release);
+  return {start, size, id};
+}
+
+bool CodeMap::IsCalled(uint32_t id, std::string_view kind, std::string_view rest) const {
+  const Name& name = NameAt(id);
+  const std::string_view text(name.text, name.length);
+  return id != 0 && text.size() == kind.size() + rest.size() && StartsWith(text, kind) &&
+         text.substr(kind.size()) == rest;
+}
+
+void CodeMap::AddSites(const Code& code, uintptr_t start, CodeSites::Script script,
+                       const CodeSites::Position* positions, size_t count) {
+  const CodeMapLock lock(this);
+  const uint32_t table = start == 0 ? sites_.AddBytecode(code.id, script, positions, count)
+                                    : sites_.AddOptimized(code.id, script, start, positions, count);
+  if (table == 0) return;
+  Fill(code.start, code.size, uint64_t{table} << 32 | code.id);
   generation_.fetch_add(1, std::memory_order_release);
 }
 
@@ -171,7 +148,9 @@ void CodeMap::Move(uintptr_t from, uintptr_t to, size_t size) {
   const CodeMapLock lock(this);
   Granule* granules = RegionAt(from, false);
   if (granules == nullptr) return;
-  Fill(to, size, granules[from % kRegion / kGranule].load(std::memory_order_relaxed));
+  const uint64_t code = granules[from % kRegion / kGranule].load(std::memory_order_relaxed);
+  const uint32_t table = sites_.Moved(static_cast<uint32_t>(code >> 32), to);
+  Fill(to, size, uint64_t{table} << 32 | static_cast<uint32_t>(code));
   generation_.fetch_add(1, std::memory_order_release);
 }
 
@@ -206,43 +185,20 @@ bool CodeMap::IsEngineCode(uintptr_t pc) const {
 CodeMap::Found CodeMap::Find(uintptr_t pc) const {
   Granule* granules = const_cast<CodeMap*>(this)->RegionAt(pc, false);
   if (granules == nullptr) return {};
-  const uint32_t id = granules[pc % kRegion / kGranule].load(std::memory_order_relaxed);
-  return id == 0 ? Found{} : Found{id, NameAt(id).role};
+  const uint64_t code = granules[pc % kRegion / kGranule].load(std::memory_order_acquire);
+  const auto id = static_cast<uint32_t>(code);
+  return id == 0 ? Found{} : Found{id, NameAt(id).role, static_cast<uint32_t>(code >> 32)};
 }
 
-void CodeMap::MarkUsed(uint32_t id) {
+uint64_t CodeMap::Record(uint32_t id, uint32_t table, uintptr_t pc, uint64_t bytecode_offset) {
+  const uint32_t site = sites_.Find(table, pc, bytecode_offset);
+  if (site != 0) {
+    sites_.MarkUsed(site);
+    return AddressOfSite(site);
+  }
   auto& used = const_cast<Name&>(NameAt(id)).used;
   if (!used.load(std::memory_order_relaxed)) used.store(true, std::memory_order_relaxed);
-}
-
-bool WatchJavaScript() {
-  const auto current = reinterpret_cast<void* (*)()>(dlsym(RTLD_DEFAULT, "_ZN2v87Isolate10GetCurrentEv"));
-  const auto set_handler = reinterpret_cast<void (*)(void*, int, void (*)(const JitCodeEvent*))>(
-      dlsym(RTLD_DEFAULT, "_ZN2v87Isolate22SetJitCodeEventHandlerENS_19JitCodeEventOptionsEPFvPKNS_12JitCodeEventEE"));
-  const auto builtins = reinterpret_cast<void (*)(void*, const void**, size_t*)>(
-      dlsym(RTLD_DEFAULT, "_ZN2v87Isolate20GetEmbeddedCodeRangeEPPKvPm"));
-  if (current == nullptr || set_handler == nullptr) return false;
-  void* isolate = current();
-  if (isolate == nullptr) return false;
-  const auto code_range =
-      reinterpret_cast<void (*)(void*, void**, size_t*)>(dlsym(RTLD_DEFAULT, "_ZN2v87Isolate12GetCodeRangeEPPvPm"));
-  if (code_range != nullptr) {
-    void* start = nullptr;
-    size_t size = 0;
-    code_range(isolate, &start, &size);
-    g_code_map.AddCodeRange(reinterpret_cast<uintptr_t>(start), size);
-  }
-  if (builtins != nullptr) {
-    const void* start = nullptr;
-    size_t size = 0;
-    builtins(isolate, &start, &size);
-    g_code_map.SetBuiltins(reinterpret_cast<uintptr_t>(start), size);
-  }
-  // Not the code that is there already: it is Node's own, since we come before the program, and listing it takes longer
-  // than all of Node's start.
-  constexpr int kFromNowOn = 0;
-  set_handler(isolate, kFromNowOn, OnCodeEvent);
-  return true;
+  return AddressOf(id);
 }
 
 }  // namespace forkheap

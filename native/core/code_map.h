@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "code_sites.h"
+
 namespace forkheap {
 
 class CodeMap {
@@ -16,6 +18,9 @@ class CodeMap {
   // Code addresses: far above every address of the process. The 8 keeps "return address minus 1" on the same function.
   static constexpr uint64_t kBase = 0x7ec0000000000000;
   static constexpr uint64_t AddressOf(uint32_t id) { return kBase + uint64_t{16} * id + 8; }
+  // Of a place in a function that calls.
+  static constexpr uint64_t kSites = kBase + (uint64_t{1} << 32);
+  static constexpr uint64_t AddressOfSite(uint32_t site) { return kSites + uint64_t{16} * site + 8; }
 
   enum class Role : uint8_t {
     kFunction,  // the program's own
@@ -25,10 +30,27 @@ class CodeMap {
   struct Found {
     uint32_t id = 0;  // 0: no code that the engine told of
     Role role = Role::kFunction;
+    uint32_t table = 0;  // of its sites; 0: none are known
+  };
+  // Code as it was added; of size 0: none.
+  struct Code {
+    uintptr_t start;
+    size_t size;
+    uint32_t id;
   };
 
   // Code events. They allocate nothing from malloc, for they may come in the middle of anything.
-  void Add(uintptr_t start, size_t size, std::string_view name);
+  //
+  // The name is `kind` and `rest`, such as "JS:" and "run /app/a.js:3:5".
+  Code Add(uintptr_t start, size_t size, std::string_view kind, std::string_view rest);
+  // Whether `id` stands for this name.
+  [[nodiscard]] bool IsCalled(uint32_t id, std::string_view kind, std::string_view rest) const;
+  // Whether somebody wants to know the lines of this function.
+  [[nodiscard]] bool WantsSites(uint32_t id) const { return id != 0 && NameAt(id).role == Role::kFunction; }
+  // Where that code calls from: optimized code at `start`, or when that is 0 interpreted code by its bytecode.
+  void AddSites(const Code& code, uintptr_t start, CodeSites::Script script, const CodeSites::Position* positions,
+                size_t count);
+  CodeSites& sites() { return sites_; }
   void Move(uintptr_t from, uintptr_t to, size_t size);
   // The engine's builtins inside its executable, which have no code events that matter.
   void SetBuiltins(uintptr_t start, size_t size);
@@ -41,8 +63,10 @@ class CodeMap {
   [[nodiscard]] bool IsBuiltin(uintptr_t pc) const { return pc - builtins_start_ < builtins_size_; }
   // Runs inside malloc.
   [[nodiscard]] bool IsEngineCode(uintptr_t pc) const;
-  // Runs inside malloc: a stack holds this function.
-  void MarkUsed(uint32_t id);
+  // Runs inside malloc. What a stack holds in the place of the return address `pc` in the code of function `id` with
+  // this table of sites: the address of the site, or of the function where none is known. `bytecode_offset` as in
+  // CodeSites::Find().
+  uint64_t Record(uint32_t id, uint32_t table, uintptr_t pc, uint64_t bytecode_offset);
 
   // Runs inside malloc. Another number whenever another function, or none, may lie at an address.
   [[nodiscard]] uint64_t generation() const { return generation_.load(std::memory_order_acquire); }
@@ -55,6 +79,17 @@ class CodeMap {
       const Name& name = NameAt(id);
       if (name.used.load(std::memory_order_relaxed)) visit(id, std::string_view(name.text, name.length));
     }
+  }
+
+  // Calls `visit(site, where, name, inlined_in)` for every site that a stack holds; `inlined_in` may be empty.
+  template <typename Visit>
+  void ForEachUsedSite(Visit visit) const {
+    sites_.ForEachUsed([&](uint32_t site, const CodeSites::Where& where) {
+      const Name& name = NameAt(where.function);
+      const Name* around = where.inlined_in == 0 ? nullptr : &NameAt(where.inlined_in);
+      visit(site, where, std::string_view(name.text, name.length),
+            around == nullptr ? std::string_view() : std::string_view(around->text, around->length));
+    });
   }
 
   // In a forked child: the lock's holder may be gone.
@@ -73,18 +108,20 @@ class CodeMap {
   static constexpr uint32_t kRegions = 1 << 13;
   static constexpr uint32_t kNamesPerBlock = 1 << 12;
   static constexpr uint32_t kNameBlocks = 1 << 10;
-  using Granule = std::atomic<uint32_t>;
+  // Id, and above it the table of sites.
+  using Granule = std::atomic<uint64_t>;
   struct Region {
     std::atomic<uintptr_t> number{0};  // address / kRegion, plus 1
     std::atomic<Granule*> granules{nullptr};
   };
 
   Granule* RegionAt(uintptr_t address, bool make);
-  void Fill(uintptr_t start, size_t size, uint32_t id);
+  void Fill(uintptr_t start, size_t size, uint64_t code);
   uint32_t Intern(std::string_view name);
   bool GrowIndex();
   [[nodiscard]] const Name& NameAt(uint32_t id) const { return names_[id / kNamesPerBlock][id % kNamesPerBlock]; }
 
+  CodeSites sites_;
   Region regions_[kRegions];
   Name* names_[kNameBlocks] = {};
   std::atomic<uint32_t> name_count_{1};
@@ -110,9 +147,5 @@ class CodeMap {
 };
 
 extern CodeMap g_code_map;
-
-// Tells g_code_map of the code of the JavaScript engine that this thread runs, from now on and what there is. False
-// when there is no V8 in this process, or one that we do not know.
-bool WatchJavaScript();
 
 }  // namespace forkheap

@@ -33,6 +33,7 @@ struct KnownFrame {
   int32_t fp_slot;
   uint32_t code : 22;  // the function's id in the code map; 0: the address itself is recorded
   uint32_t flags : 10;
+  uint32_t table;  // of the places that the code calls from, in the code map; 0: none
 };
 
 // The frames of one walk, innermost first, in a ring: a walk that finds the frames of the last one from some frame on

@@ -212,6 +212,18 @@ void FormatManifest(const ManifestFacts& facts, const Files& files, std::string_
     out->Append(" }");
     first = false;
   });
+  g_code_map.ForEachUsedSite([&](uint32_t site, const CodeSites::Where& where, std::string_view name,
+                                 std::string_view inlined_in) {
+    out->Format("%s\n    { \"address\": \"0x%" PRIx64 "\", \"line\": %" PRIu32 ", \"column\": %" PRIu32 ", \"name\": ",
+                first ? "" : ",", CodeMap::AddressOfSite(site), where.line, where.column);
+    AppendString(out, name);
+    if (!inlined_in.empty()) {
+      out->Append(", \"inlinedIn\": ");
+      AppendString(out, inlined_in);
+    }
+    out->Append(" }");
+    first = false;
+  });
   out->Append(first ? "],\n" : "\n  ],\n");
   if (!facts.ended) {
     out->Append("  \"exit\": null\n}\n");

@@ -5,6 +5,7 @@
 #include "cfi.h"
 #include "code_map.h"
 #include "frame_step.h"
+#include "javascript.h"
 #include "known_stack.h"
 #include "stack_memory.h"
 #include "thread_state.h"
@@ -86,8 +87,15 @@ class StackWalk {
            (frame.flags & KnownFrame::kBefore) == before_;
   }
 
+  // Runs inside malloc. A function calls from another place each time, which of interpreted code only its frame tells.
   static void* Recorded(const KnownFrame& frame) {
-    return reinterpret_cast<void*>(frame.code == 0 ? frame.pc : CodeMap::AddressOf(frame.code));
+    uint64_t recorded = frame.pc;
+    if (frame.code != 0) {
+      uintptr_t bytecode_offset = 0;
+      if (frame.table != 0) ReadWord(frame.fp + kBytecodeOffsetInFrame, &bytecode_offset);
+      recorded = g_code_map.Record(frame.code, frame.table, frame.pc, bytecode_offset);
+    }
+    return reinterpret_cast<void*>(recorded);
   }
 
   // Runs inside malloc. Records the frame; false when that was the last one wanted.
@@ -107,6 +115,7 @@ class StackWalk {
     if (guess != nullptr && guess->pc == at_.pc && (guess->flags & KnownFrame::kGuessed) == 0) {
       frame->rule = guess->rule;
       frame->code = guess->code;
+      frame->table = guess->table;
       flags |= guess->flags & (KnownFrame::kOwn | KnownFrame::kEngine);
     } else {
       flags |= LookUp(frame);
@@ -138,7 +147,6 @@ class StackWalk {
       rule.kind = UnwindRule::kFramePointer;
       if (code.role == CodeMap::Role::kInternal) flags = KnownFrame::kOwn;
       if (code.role == CodeMap::Role::kBuiltin) flags = KnownFrame::kEngine;
-      if (code.role != CodeMap::Role::kBuiltin) g_code_map.MarkUsed(code.id);
     } else if (g_code_map.IsBuiltin(at_.pc - 1) || g_code_map.IsEngineCode(at_.pc - 1)) {
       rule.kind = UnwindRule::kFramePointer;
       flags = KnownFrame::kEngine;
@@ -148,6 +156,7 @@ class StackWalk {
     }
     frame->rule = rule.Pack();
     frame->code = code.id;
+    frame->table = code.table;
     return flags;
   }
 

@@ -8,8 +8,8 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "../core/code_map.h"
 #include "../core/gperftools.h"
+#include "../core/javascript.h"
 #include "../core/log.h"
 #include "../core/options.h"
 #include "../core/session.h"

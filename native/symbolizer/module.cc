@@ -45,7 +45,9 @@ const char* LinkageName(Dwarf_Die* die) {
   return dwarf_formstring(&attribute);
 }
 
-// The namespaces and classes around a function that was only ever inlined: it has no linkage name that would hold them.
+std::string FunctionName(Dwarf_Die* die);
+
+// What is around a function without a linkage name that would hold it: one that was only ever inlined, or a lambda.
 std::string Qualifier(Dwarf_Die* die) {
   Dwarf_Die origin = *die;
   Dwarf_Attribute attribute;
@@ -57,10 +59,23 @@ std::string Qualifier(Dwarf_Die* die) {
   int count = dwarf_getscopes_die(&origin, &scopes);
   std::string out;
   for (int i = 1; i < count; i++) {
-    int tag = dwarf_tag(&scopes[i]);
-    if (tag != DW_TAG_namespace && tag != DW_TAG_class_type && tag != DW_TAG_structure_type) continue;
     const char* name = dwarf_diename(&scopes[i]);
-    out.insert(0, std::string(name == nullptr ? "(anonymous namespace)" : name) + "::");
+    switch (dwarf_tag(&scopes[i])) {
+      case DW_TAG_namespace:
+        if (name == nullptr) name = "(anonymous namespace)";
+        break;
+      case DW_TAG_class_type:
+      case DW_TAG_structure_type:
+        if (name == nullptr) name = "<lambda>";
+        break;
+      case DW_TAG_subprogram:  // around a lambda
+        out.insert(0, FunctionName(&scopes[i]) + "::");
+        i = count;
+        continue;
+      default:
+        continue;
+    }
+    if (name != nullptr) out.insert(0, std::string(name) + "::");
   }
   if (count > 0) free(scopes);
   return out;

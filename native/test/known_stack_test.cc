@@ -247,19 +247,19 @@ TEST("code that an engine replaces: the name is that of the function that lies t
   void* pages = ExecutablePages();
   const Caller code = MakeCode(pages);
   const auto address = reinterpret_cast<uintptr_t>(pages);
-  g_code_map.Add(address, 32, "JS:*one /a.js:1:1");
+  g_code_map.Add(address, 32, "JS:", "one /a.js:1:1");
   const uint32_t one = IdOf(address);
   EXPECT(Records(code, address));
   EXPECT(Records(code, address));
-  g_code_map.Add(address, 32, "JS:*two /a.js:2:1");
+  g_code_map.Add(address, 32, "JS:", "two /a.js:2:1");
   EXPECT(IdOf(address) != one);
   EXPECT(Records(code, address));
-  g_code_map.Add(address + 4096, 32, "JS:*three /a.js:3:1");
+  g_code_map.Add(address + 4096, 32, "JS:", "three /a.js:3:1");
   g_code_map.Move(address + 4096, address, 32);
   EXPECT(IdOf(address) != one);
   EXPECT(Records(code, address));
   // Collected, and the place is used again for a function met before.
-  g_code_map.Add(address, 32, "JS:one /a.js:1:1");
+  g_code_map.Add(address, 32, "JS:", "one /a.js:1:1");
   EXPECT(IdOf(address) == one);
   EXPECT(Records(code, address));
 }
@@ -278,7 +278,7 @@ TEST("code without a name that gets one, and glue of the engine") {
     code(WalkOnce);
     EXPECT(!Holds(returns_to));
   }
-  g_code_map.Add(address, 32, "JS:^late /a.js:4:1");
+  g_code_map.Add(address, 32, "JS:", "late /a.js:4:1");
   EXPECT(Records(code, address));
 }
 

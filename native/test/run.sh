@@ -14,8 +14,8 @@ flags=(-std=c++17 -D_GNU_SOURCE -g -Wall -Wextra -Werror -pthread)
 tests=native/test
 core=native/core
 address=(-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
-unwinder=("$core"/{unwinder,cfi,code_map,gate,log}.cc)
-everything=("$core"/{cfi,code_map,control,exact_profile,files,gate,gperftools,log,manifest,options,proc,samples,symbols,tree_limits,unwinder}.cc)
+unwinder=("$core"/{unwinder,cfi,code_map,code_sites,gate,log}.cc)
+everything=("$core"/{cfi,code_map,code_sites,control,exact_profile,files,gate,gperftools,log,manifest,options,proc,samples,symbols,tree_limits,unwinder}.cc)
 
 # build NAME COMPILER ARGUMENT...
 build() {
@@ -63,6 +63,7 @@ test_program gate-guest-model g++ -O2 "$tests/gate_guest_model_test.cc"
 test_program gate g++ -O2 "$tests/gate_test.cc" "$core/gate.cc"
 test_program gate-steps g++ -O2 "$tests/gate_steps_test.cc" "$core/gate.cc"
 test_program gate-tsan clang++ -O1 -fsanitize=thread "$tests/gate_test.cc" "$core/gate.cc"
+test_program code-sites g++ -O1 "${address[@]}" "$tests/code_sites_test.cc" "$core/code_sites.cc"
 test_program core g++ -O1 "${address[@]}" "$tests/core_test.cc" "${everything[@]}"
 test_program unwinder-O0 g++ -O0 "-DPROGRAM=\"unwinder, -O0\"" "$tests/unwinder_test.cc" "${unwinder[@]}"
 test_program unwinder-O2 g++ -O2 -fomit-frame-pointer "-DPROGRAM=\"unwinder, -O2\"" "$tests/unwinder_test.cc" \

@@ -21,12 +21,17 @@ export interface ManifestMapping {
   buildId: string;
 }
 
-/** A JavaScript function in a stack of this process. */
+/** A JavaScript function in a stack of this process, or a place in one that calls. */
 export interface ManifestCode {
   /** The made-up address that stands for it in the dumps, hexadecimal with 0x: see src/profile/code-address.ts. */
   address: string;
-  /** As V8's code events have it, for instance `JS:~handleRequest /srv/app/server.js:3:23`. */
+  /** As V8's code events have it, for instance `JS:~handleRequest /srv/app/server.js:3:23`: the place is where the function begins. */
   name: string;
+  /** Where it calls from, from 1; missing where that is unknown. */
+  line?: number;
+  column?: number;
+  /** The function that the optimizing compiler has put it into. */
+  inlinedIn?: string;
 }
 
 export interface ManifestExit {

@@ -15,7 +15,16 @@ const isOneOf =
     allowed.includes(value as string);
 const isMapping: Check = (value) =>
   isObject(value) && ['start', 'limit', 'offset', 'file', 'buildId'].every((key) => isString(value[key]));
-const isCode: Check = (value) => isObject(value) && isString(value.address) && isString(value.name);
+const orMissing =
+  (check: Check): Check =>
+  (value) =>
+    value === undefined || check(value);
+const isCode: Check = (value) =>
+  isObject(value) &&
+  isString(value.address) &&
+  isString(value.name) &&
+  [value.line, value.column].every(orMissing(isNumber)) &&
+  orMissing(isString)(value.inlinedIn);
 
 const FIELDS: Record<keyof Manifest, Check> = {
   forkheap: isString,

@@ -59,7 +59,7 @@ class Merger {
     let mapping: Mapping | null = null;
     if (location.mapping === null && location.frames.length > 0) {
       key = location.frames
-        .map((frame) => `${frame.function}\0${frame.file}\0${frame.line}:${frame.column}`)
+        .map((frame) => `${frame.function}\0${frame.file}\0${frame.line}:${frame.column}:${frame.startLine}`)
         .join('\0');
     } else if (location.mapping === null) {
       // Without a file an address means something in its own process only.

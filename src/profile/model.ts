@@ -39,10 +39,17 @@ export interface Frame {
   readonly function: string;
   /** Source file; empty when unknown. */
   readonly file: string;
-  /** Line of `file`, from 1; 0 when unknown. Of a JavaScript function the line where it begins. */
+  /**
+   * Line of `file` that is executing, from 1; 0 when unknown. In a JavaScript function whose calls are unknown it is the line where
+   * the function begins.
+   */
   readonly line: number;
   /** Column of `line`, from 1, where known. */
   readonly column?: number;
+  /** Line where the function begins, from 1, where known: of JavaScript functions. */
+  readonly startLine?: number;
+  /** Column of `startLine`, from 1, where known. */
+  readonly startColumn?: number;
 }
 
 /**

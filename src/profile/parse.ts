@@ -15,7 +15,7 @@ export interface ParseOptions {
   /** Where the samples come from. Mode and interval always come from the text itself. */
   process?: Partial<Omit<ProfiledProcess, 'mode' | 'sampleInterval'>>;
   /** Frames of the JavaScript functions in it, by {@link Location.address}. */
-  code?: ReadonlyMap<number, Frame>;
+  code?: ReadonlyMap<number, readonly Frame[]>;
   /** Build IDs of the files mapped, by file name and start address, for instance from a manifest. */
   mappings?: readonly Mapping[];
 }
@@ -218,8 +218,7 @@ export class HeapTextParser {
         // Every address is a return address, the leaf's too; the call is before it, maybe in the byte before the mapping ends.
         const mapping = index.find(address - 1);
         const offset = mapping === null ? 0 : address - 1 - mapping.start + mapping.offset;
-        const frame = code?.get(address);
-        location = { address, mapping, offset, frames: frame === undefined ? [] : [frame] };
+        location = { address, mapping, offset, frames: code?.get(address) ?? [] };
         locations.set(address, location);
       }
       return location;

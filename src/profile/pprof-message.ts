@@ -22,7 +22,7 @@ export interface RawProfile {
   samples: { message: Uint8Array; ends: number[]; lengths: number[] };
   mappings: { id: number; start: number; limit: number; offset: number; file: number; buildId: number }[];
   locations: RawLocation[];
-  functions: Map<number, { name: number; file: number }>;
+  functions: Map<number, { name: number; file: number; startLine: number }>;
   strings: string[];
   period: number;
   comments: number[];
@@ -93,8 +93,8 @@ export function readRaw(bytes: Uint8Array): RawProfile {
       raw.mappings.push({ id, start, limit, offset, file, buildId });
     } else if (reader.field === 4) raw.locations.push(readLocation(reader.bytes()));
     else if (reader.field === 5) {
-      const [, id = 0, name = 0, , file = 0] = numberFields(reader.bytes(), 4);
-      raw.functions.set(id, { name, file });
+      const [, id = 0, name = 0, , file = 0, startLine = 0] = numberFields(reader.bytes(), 5);
+      raw.functions.set(id, { name, file, startLine });
     } else if (reader.field === 6) raw.strings.push(decoder.decode(reader.bytes()));
     else if (reader.field === 12) raw.period = reader.number();
     else if (reader.field === 13) reader.numbers(raw.comments);

@@ -98,8 +98,13 @@ class Builder {
       const frames = lines.map(({ function: functionId, line, column }): Frame => {
         const known = this.#raw.functions.get(functionId);
         if (known === undefined) throw new ProtoError(`a location has the unknown function ${functionId}`);
-        const frame = { function: this.#string(known.name), file: this.#string(known.file), line };
-        return column > 0 ? { ...frame, column } : frame;
+        return {
+          function: this.#string(known.name),
+          file: this.#string(known.file),
+          line,
+          ...(column > 0 ? { column } : {}),
+          ...(known.startLine > 0 ? { startLine: known.startLine } : {}),
+        };
       });
       const offset = mapping === null ? 0 : address - mapping.start + mapping.offset;
       locations.set(id, { address: address + 1, mapping, offset, frames });

@@ -22,6 +22,7 @@ export function titleFrame(name: string): ShownFrame {
     name,
     file: '',
     line: 0,
+    startLine: 0,
     mapping: '',
     owner: '',
     wrapper: false,
@@ -36,7 +37,7 @@ export function processTitle(process: ProfiledProcess): string {
   return `${commandText(process)} (${process.pid || '?'})`;
 }
 
-/** What a frame is known by among its siblings: a native function by its file, a JavaScript function by its place. */
+/** What a frame is known by among its siblings: a native function by its file, a JavaScript function by its place and that of the call. */
 export function frameKey({ name, mapping, file, line }: ShownFrame): string {
   return mapping === '' ? `${name}\0${file}\0${line}` : `${name}\0${mapping}`;
 }

@@ -29,12 +29,12 @@ export function toHeapProfile(profile: Profile, options: StackExportOptions = {}
   const convert = ({ frame, self, children }: CallNode, isRoot: boolean): DevToolsNode => {
     id++;
     const node: DevToolsNode = {
-      // DevTools counts lines and columns from 0.
+      // DevTools counts lines and columns from 0, and names where a function begins.
       callFrame: {
         functionName: isRoot ? '(root)' : frame.name,
         scriptId: '0',
         url: urlOf(frame),
-        lineNumber: frame.line - 1,
+        lineNumber: frame.startLine - 1,
         columnNumber: -1,
       },
       selfSize: Math.max(0, Math.round(self[value])),

@@ -73,14 +73,15 @@ class Writer {
   }
 
   #function(frame: Frame): number {
-    const key = `${frame.function}\0${frame.file}`;
+    const startLine = frame.startLine ?? 0;
+    const key = `${frame.function}\0${frame.file}\0${startLine}`;
     let id = this.#functions.get(key);
     if (id === undefined) {
       id = this.functions.length + 1;
       this.#functions.set(key, id);
       const name = this.strings.dedup(frame.function);
       this.functions.push(
-        new MessageFunction({ id, name, systemName: name, filename: this.strings.dedup(frame.file), startLine: 0 }),
+        new MessageFunction({ id, name, systemName: name, filename: this.strings.dedup(frame.file), startLine }),
       );
     }
     return id;

@@ -140,13 +140,14 @@ class Grouping {
     return known;
   }
 
-  #entry({ name, file, line, mapping, owner }: ShownFrame): Entry {
+  #entry({ name, file, line: at, startLine, mapping, owner }: ShownFrame): Entry {
     if (this.#by === 'package') return this.#packageRow(owner);
     if (this.#by === 'mapping') {
       const script = file === '' ? '[no mapping]' : '[JavaScript]';
       const title = mapping === '' ? script : posix.basename(mapping);
       return this.#row(mapping || title, { name: title, file: '', line: 0, mapping, package: mapping ? owner : '' });
     }
+    const line = this.#by === 'line' ? at : startLine;
     // A native function is known by its file's name, a JavaScript function by its place.
     const place = this.#by === 'line' || mapping === '' ? `\0${file}\0${line}` : '';
     return this.#row(`${name}\0${mapping}${place}`, { name, file, line, mapping, package: owner });

@@ -29,7 +29,7 @@ export function parseCodeName(name: string): Frame {
     return { function: `Builtins_${name.slice(kind.length + 1)}`, file: '', line: 0 };
   }
   if (!FUNCTIONS.has(kind)) return { function: name, file: '', line: 0 };
-  const text = name.slice(kind.length + 1).replace(/^[~^+*]/, '');
+  const text = name.slice(kind.length + 1).replace(/^(o?[+*]'?|[~^])/, '');
   const [position = '', line = '0', column = '0'] = POSITION.exec(text) ?? [];
   const rest = text.slice(0, text.length - position.length);
   const found = SCRIPT.exec(rest);
@@ -44,12 +44,27 @@ export function parseCodeName(name: string): Frame {
   };
 }
 
-/** The frames of a manifest's JavaScript functions, by the addresses that stand for them. What cannot be read is left out. */
-export function codeFrames(code: readonly ManifestCode[]): Map<number, Frame> {
-  const frames = new Map<number, Frame>();
-  for (const { address, name } of code) {
+/** A function's frame; at `line` and `column` where these are known. */
+function functionFrame(name: string, line?: number, column?: number): Frame {
+  const frame = parseCodeName(name);
+  const start = {
+    ...(frame.line > 0 ? { startLine: frame.line } : {}),
+    ...(frame.column === undefined ? {} : { startColumn: frame.column }),
+  };
+  return { ...frame, ...start, ...(line ? { line } : {}), ...(line && column ? { column } : {}) };
+}
+
+/**
+ * The frames of a manifest's JavaScript functions, by the addresses that stand for them; innermost first where one was inlined. What
+ * cannot be read is left out.
+ */
+export function codeFrames(code: readonly ManifestCode[]): Map<number, readonly Frame[]> {
+  const frames = new Map<number, readonly Frame[]>();
+  for (const { address, name, line, column, inlinedIn } of code) {
     const number = parseCodeAddress(address);
-    if (number !== null) frames.set(number, parseCodeName(name));
+    if (number === null) continue;
+    const around = inlinedIn === undefined ? [] : [functionFrame(inlinedIn)];
+    frames.set(number, [functionFrame(name, line, column), ...around]);
   }
   return frames;
 }

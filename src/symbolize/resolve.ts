@@ -11,6 +11,8 @@ export interface ShownFrame {
   readonly file: string;
   /** 0 when unknown. */
   readonly line: number;
+  /** Where the function begins, of JavaScript functions; otherwise as `line`. */
+  readonly startLine: number;
   /** Path of the mapped file; empty outside every mapping. */
   readonly mapping: string;
   /** An npm package, `node`, `v8`, `(program)`, or a system library. */
@@ -38,6 +40,7 @@ function show(location: Location, frame: Frame | undefined): ShownFrame {
     name,
     file: frame?.file ?? '',
     line: frame?.line ?? 0,
+    startLine: frame?.startLine ?? frame?.line ?? 0,
     mapping: location.mapping?.file ?? '',
     owner,
     wrapper: isAllocationWrapper(location, frame),
@@ -58,6 +61,7 @@ const NO_STACK: readonly ShownFrame[] = [
     name: '[no stack]',
     file: '',
     line: 0,
+    startLine: 0,
     mapping: '',
     owner: '[no mapping]',
     wrapper: false,

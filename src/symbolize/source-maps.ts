@@ -63,11 +63,19 @@ function loadMap(script: string): TraceMap | null {
   }
 }
 
+/** The place in the source that a place in a script was made from, counted from 1; null when there is none. */
+function place(map: TraceMap, line: number, column = 1): { source: string; line: number; column: number } | null {
+  const generated = { line, column: Math.max(column - 1, 0) };
+  let found = originalPositionFor(map, generated);
+  if (found.source === null) found = originalPositionFor(map, { ...generated, bias: LEAST_UPPER_BOUND });
+  return found.source === null ? null : { source: found.source, line: found.line, column: found.column + 1 };
+}
+
 /** Looks up where code was written, in the source maps that lie beside scripts. Each is read at most once. */
 export class SourceMaps {
   readonly #maps = new Map<string, TraceMap | null>();
 
-  /** The frame with the place in the source that its script was made from; the frame itself where that is unknown. */
+  /** The frame with the places in the source that its script was made from; the frame itself where they are unknown. */
   original(frame: Frame): Frame {
     if (frame.line === 0 || !isAbsolute(frame.file)) return frame;
     let map = this.#maps.get(frame.file);
@@ -76,11 +84,16 @@ export class SourceMaps {
       this.#maps.set(frame.file, map);
     }
     if (map === null) return frame;
-    const generated = { line: frame.line, column: Math.max((frame.column ?? 1) - 1, 0) };
-    let found = originalPositionFor(map, generated);
-    if (found.source === null) found = originalPositionFor(map, { ...generated, bias: LEAST_UPPER_BOUND });
-    if (found.source === null) return frame;
-    const file = filePath(found.source, dirname(frame.file)) ?? found.source;
-    return { function: frame.function, file, line: found.line, column: found.column + 1 };
+    const found = place(map, frame.line, frame.column);
+    if (found === null) return frame;
+    const start = frame.startLine === undefined ? null : place(map, frame.startLine, frame.startColumn);
+    return {
+      function: frame.function,
+      file: filePath(found.source, dirname(frame.file)) ?? found.source,
+      line: found.line,
+      column: found.column,
+      // A function that begins in another file than it calls from is put together by a bundler.
+      ...(start?.source === found.source ? { startLine: start.line, startColumn: start.column } : {}),
+    };
   }
 }

@@ -1,0 +1,147 @@
+// Known blocks from known places: each must be put on the right function, line and package.
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import t from 'tap';
+import { readProfile } from '../../src/files/profile.js';
+import type { Sample } from '../../src/profile/model.js';
+import { resolveStack, type ShownFrame, sampleOwner } from '../../src/symbolize/resolve.js';
+import { symbolize } from '../../src/symbolize/symbolize.js';
+import { root } from '../helpers/process.js';
+import { runProfiled } from '../helpers/profiles.js';
+
+/** Of a native place its function; lines are those of the comments in the source. */
+const NATIVE: Record<string, string> = {
+  plain: 'golden::Plain',
+  deep: 'golden::Inner',
+  inlined: 'golden::Inlined',
+  'inlined-twice': 'golden::InlinedTwice',
+  'template-method': 'golden::Table<long>::Grow',
+  'template-function': 'golden::Several<char, 7>',
+  lambda: 'golden::UseLambda(unsigned long)::<lambda>::operator()',
+  virtual: 'golden::Circle::Draw',
+  constructor: 'golden::Document::Document',
+  new: 'golden::ByNew',
+  calloc: 'golden::ByCalloc',
+  realloc: 'golden::ByRealloc',
+  memalign: 'golden::ByMemalign',
+  strdup: 'golden::ByStrdup',
+  wrapper: 'golden::ParseDocument',
+  'native-thread': 'golden::OnThread',
+};
+
+/** Of a place in JavaScript the function that called golden::Leak; where it is not by a comment, its file and line. */
+const JAVASCRIPT: Record<string, string | [name: string, file: string, line: number]> = {
+  interpreted: 'interpreted',
+  'first-line': 'twoLines',
+  'second-line': 'twoLines',
+  baseline: ['baseline', 'places.cjs', 0],
+  optimized: 'optimized',
+  'optimized-inlined': 'small',
+  'class-constructor': 'Cache',
+  getter: 'get entry',
+  setter: 'set entry',
+  'static-method': 'open',
+  'private-method': '#hide',
+  'to-primitive': '(anonymous)', // V8 has no name for it
+  generator: 'generate',
+  'async-generator': 'stream',
+  'async-function': 'waitThenLeak',
+  promise: 'whenDone',
+  timer: 'onTimer',
+  'next-tick': 'onTick',
+  listener: 'listener',
+  'array-map': '(anonymous)',
+  'json-reviver': 'revive',
+  proxy: 'trap',
+  'napi-callback': 'calledBack',
+  bound: ['interpreted', 'places.cjs', 0],
+  'vm-script': ['inScript', 'virtual-script.js', 3],
+  'other-package': 'inPackage',
+  'worker-thread': 'inWorker',
+};
+
+const source = (name: string): string => join(root, 'test/fixtures/golden', name);
+
+/** The lines that comments such as `// @plain` are in, by place; and those with `text`. */
+function linesIn(name: string): Map<string, number> {
+  const lines = new Map<string, number>();
+  for (const [i, text] of readFileSync(source(name), 'utf8').split('\n').entries()) {
+    const place = /\/\/ @([\w-]+)$/.exec(text)?.[1];
+    if (place !== undefined) lines.set(place, i + 1);
+    if (text.startsWith('function baseline')) lines.set('baseline', i + 1);
+  }
+  const interpreted = lines.get('interpreted');
+  if (interpreted !== undefined) lines.set('bound', interpreted);
+  return lines;
+}
+
+/** The frame that a report puts the sample on, and the innermost one in JavaScript. */
+function framesOf(sample: Sample): { self: ShownFrame | undefined; script: ShownFrame | undefined } {
+  const frames = [...resolveStack(sample)];
+  return {
+    self: frames.find((frame) => !frame.wrapper),
+    script: frames.find((frame) => frame.mapping === '' && !frame.internal),
+  };
+}
+
+t.test('every block is put on its function, line and package', async (t) => {
+  const app = t.testdir({ node_modules: { 'golden-native': {}, 'golden-js': {} } });
+  const native = join(app, 'node_modules/golden-native');
+  const flags = ['-O2', '-g', '-std=c++17', '-fPIC', '-shared', '-pthread', '-fvisibility=hidden'];
+  execFileSync('g++', [
+    ...flags,
+    `-I${join(root, 'node_modules/node-api-headers/include')}`,
+    '-o',
+    join(native, 'golden.node'),
+    source('native.cc'),
+  ]);
+  writeFileSync(join(native, 'package.json'), JSON.stringify({ main: 'golden.node' }));
+  mkdirSync(join(app, 'node_modules/golden-js'), { recursive: true });
+  copyFileSync(source('package.cjs'), join(app, 'node_modules/golden-js/index.js'));
+  copyFileSync(source('places.cjs'), join(app, 'places.cjs'));
+
+  const node = process.env.GOLDEN_NODE ?? process.execPath;
+  const command = [node, '--allow-natives-syntax', join(app, 'places.cjs'), Object.keys(NATIVE).join()];
+  const { prefix, result } = await runProfiled(t, command, { prefix: join(app, 'profiles') });
+  const { pid, sizes } = JSON.parse(result.stdout) as { pid: number; sizes: [string, number][] };
+  const profile = readProfile(prefix, { pids: [pid] });
+  t.equal((await symbolize(profile)).error, null);
+
+  const lines = new Map(['native.cc', 'places.cjs', 'package.cjs'].flatMap((name) => [...linesIn(name)]));
+  const places = [...Object.keys(NATIVE), ...Object.keys(JAVASCRIPT)];
+  t.same(new Set(sizes.map(([place]) => place)), new Set(places), 'the program went through all of them');
+  let hits = 0;
+  for (const place of places) {
+    const bytes = sizes.find(([name]) => name === place)?.[1] ?? 0;
+    const found = profile.samples.filter((sample) => sample.inuseObjects > 0 && sample.inuseSpace === bytes);
+    const described = found.map((sample) => {
+      const { self, script } = framesOf(sample);
+      const shown = place in NATIVE ? self : script;
+      const file = basename(shown?.file ?? '');
+      return {
+        leaf: self?.name,
+        name: shown?.name,
+        place: `${file === 'index.js' ? 'package.cjs' : file}:${shown?.line}`,
+        owner: sampleOwner(sample),
+        tail: self?.owner,
+      };
+    });
+    const [name, file, line] =
+      place in NATIVE
+        ? [NATIVE[place], 'native.cc', lines.get(place)]
+        : typeof JAVASCRIPT[place] === 'string'
+          ? [JAVASCRIPT[place], place === 'other-package' ? 'package.cjs' : 'places.cjs', lines.get(place)]
+          : [JAVASCRIPT[place]?.[0], JAVASCRIPT[place]?.[1], JAVASCRIPT[place]?.[2] || lines.get(place)];
+    const expected = {
+      leaf: place in NATIVE ? name : 'golden::Leak',
+      name,
+      place: `${file}:${line}`,
+      owner: 'golden-native',
+      tail: 'golden-native',
+    };
+    if (t.same(described, [expected], place)) hits++;
+  }
+  t.comment(`${hits} of ${places.length} places`);
+  t.ok(places.length >= 30);
+});
