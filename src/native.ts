@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import type { ManifestCode } from './capture/manifest.js';
 import { ForkheapError, type ForkheapErrorCode } from './errors.js';
 import { howToRestore, nativeParts } from './native-parts.js';
 import { requireSupportedPlatform } from './platform.js';
@@ -29,6 +30,8 @@ export interface NativeStartOptions {
   maxTreeBytes: number;
   /** The tree's control file; empty: none. */
   control: string;
+  /** Leaves no files, and is not taken over by forked children. */
+  quiet?: boolean;
 }
 
 export interface NativeState {
@@ -56,6 +59,11 @@ export interface NativeBinding {
   watchJavaScript(): boolean;
   /** `NAME=VALUE` entries that children with an environment of their own get too; none: children are left alone. */
   followChildren(entries: readonly string[]): void;
+  /** The JavaScript functions that stacks hold, as in the manifest. */
+  javaScriptNames(): ManifestCode[];
+  /** This thread's turn to check for leaks; false while another thread has it. It ends with the thread. */
+  claimCheck(): boolean;
+  releaseCheck(): void;
   /** Asks every process that has this control file for a dump; the request's number, or null when there is no such file. */
   askForDumps(control: string): number | null;
   /** The processes that were there when the request was made. */

@@ -5,7 +5,9 @@
 #include <gperftools/tcmalloc.h>
 #include <napi.h>
 
+#include <cinttypes>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "../core/control.h"
@@ -59,6 +61,7 @@ Napi::Value Start(const Napi::CallbackInfo& info) {
   options.dump_every_ms = Number(from, "dumpEveryMs");
   options.dump_signal = static_cast<int32_t>(Number(from, "dumpSignal"));
   options.rolling = from.Get("rolling").ToBoolean().Value() ? 1 : 0;
+  options.quiet = from.Get("quiet").ToBoolean().Value() ? 1 : 0;
   options.max_dumps = Number(from, "maxDumps");
   options.max_bytes = Number(from, "maxBytes");
   options.max_tree_dumps = Number(from, "maxTreeDumps");
@@ -129,6 +132,38 @@ void FollowChildren(const Napi::CallbackInfo& info) {
   Preload()->follow_children(pointers.data(), pointers.size());
 }
 
+// { address: '0x…', name } of every JavaScript function that a stack holds, as in the manifest.
+Napi::Value JavaScriptNames(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  std::vector<std::pair<uint64_t, std::string>> names;
+  if (Preload() != nullptr) {
+    Preload()->javascript_names(
+        [](void* data, uint64_t address, const char* name, size_t size) {
+          static_cast<decltype(names)*>(data)->emplace_back(address, std::string(name, size));
+        },
+        &names);
+  }
+  Napi::Array result = Napi::Array::New(env, names.size());
+  for (uint32_t i = 0; i < names.size(); ++i) {
+    char address[32];
+    snprintf(address, sizeof(address), "0x%" PRIx64, names[i].first);
+    Napi::Object entry = Napi::Object::New(env);
+    entry.Set("address", Napi::String::New(env, address));
+    entry.Set("name", Napi::String::New(env, names[i].second));
+    result.Set(i, entry);
+  }
+  return result;
+}
+
+// A thread's turn to check for leaks. Its environment is the owner, and gives the turn back when it ends.
+Napi::Value ClaimCheck(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), Preload() != nullptr && Preload()->claim_check(napi_env{info.Env()}) != 0);
+}
+
+void ReleaseCheck(const Napi::CallbackInfo& info) {
+  if (Preload() != nullptr) Preload()->release_check(napi_env{info.Env()});
+}
+
 // Asks every process that has the control file at info[0] for a dump; the request's number, or null when there is no
 // such file.
 Napi::Value AskForDumps(const Napi::CallbackInfo& info) {
@@ -170,6 +205,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
     char text[32];
     snprintf(text, sizeof(text), "%u.%u.%u", version->major, version->minor, version->patch);
     Preload()->set_node_version(text);
+    env.AddCleanupHook([](napi_env owner) { Preload()->release_check(owner); }, napi_env{env});
   }
   exports.Set("start", Napi::Function::New<Start>(env, "start"));
   exports.Set("stop", Napi::Function::New<Stop>(env, "stop"));
@@ -179,6 +215,9 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("state", Napi::Function::New<State>(env, "state"));
   exports.Set("watchJavaScript", Napi::Function::New<WatchJavaScript>(env, "watchJavaScript"));
   exports.Set("followChildren", Napi::Function::New<FollowChildren>(env, "followChildren"));
+  exports.Set("javaScriptNames", Napi::Function::New<JavaScriptNames>(env, "javaScriptNames"));
+  exports.Set("claimCheck", Napi::Function::New<ClaimCheck>(env, "claimCheck"));
+  exports.Set("releaseCheck", Napi::Function::New<ReleaseCheck>(env, "releaseCheck"));
   exports.Set("askForDumps", Napi::Function::New<AskForDumps>(env, "askForDumps"));
   exports.Set("dumpAnswers", Napi::Function::New<DumpAnswers>(env, "dumpAnswers"));
   exports.Set("tcmallocVersion", Napi::Function::New<TcmallocVersion>(env, "tcmallocVersion"));

@@ -26,6 +26,8 @@ struct Options {
   int32_t dump_signal = 0;
   // Automatic dumps replace the one before instead of adding a file.
   bool rolling = false;
+  // Leaves no files, and is not taken over by forked children: for a look at this process only.
+  bool quiet = false;
   // Files and bytes of dumps to keep in this process; 0 is no limit.
   int64_t max_dumps = 0;
   int64_t max_bytes = 0;

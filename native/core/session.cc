@@ -119,8 +119,9 @@ void Session::Start(const Options& options, Status* status) {
   if (!status->ok()) {
   } else if (state() == State::kRunning) {
     status->Fail("ERR_FORKHEAP_ALREADY_RUNNING", 0,
-                 "a heap profile is running in this process already, with prefix %s: stop it "
-                 "first",
+                 options_.quiet ? "a leak check is looking at this process: start a heap profile after it"
+                                : "a heap profile is running in this process already, with prefix %s: stop it "
+                                  "first",
                  options_.prefix);
   } else if (state() == State::kOff) {
     status->Fail("ERR_FORKHEAP_NOT_PRELOADED", 0,
@@ -135,19 +136,19 @@ void Session::Start(const Options& options, Status* status) {
     status->Fail("ERR_FORKHEAP_ALREADY_RUNNING", 0,
                  "gperftools' heap profiler runs in this process already, started by HEAPPROFILE or "
                  "by native code: unset HEAPPROFILE, forkheap writes the files itself");
-  } else if (CheckPrefix(options.prefix, status)) {
+  } else if (options.quiet || CheckPrefix(options.prefix, status)) {
     options_ = options;
     // What an earlier sampled profile of this process has left is not this one's.
     baseline_.Clear();
     if (sampled_before_ && options.mode == Mode::kSampled) g_gperftools.GetHeapSample(&baseline_);
     StartLocked(kind_, parent_pid_, Now(), status);
-    if (status->ok()) PublishToChildren();
+    if (status->ok() && !options.quiet) PublishToChildren();
   }
   Unlock();
 }
 
 void Session::StartLocked(Kind kind, int32_t parent_pid, const timespec& since, Status* status) {
-  if (!files_.Reopen(options_.prefix)) files_.Open(options_.prefix, status);
+  if (!options_.quiet && !files_.Reopen(options_.prefix)) files_.Open(options_.prefix, status);
   if (!status->ok()) return;
   kind_ = kind;
   parent_pid_ = parent_pid;
@@ -170,7 +171,7 @@ void Session::StartLocked(Kind kind, int32_t parent_pid, const timespec& since, 
   }
   if (options_.control[0] != '\0' && control_.Open(options_.control, true)) control_.Join();
   ArmIntervals();
-  SaveManifest({}, status);
+  if (!options_.quiet) SaveManifest({}, status);
   state_.store(State::kRunning, std::memory_order_release);
 }
 
@@ -196,7 +197,7 @@ void Session::Stop(Status* status) {
     if (status->ok())
       status->Fail("ERR_FORKHEAP_NOT_RUNNING", 0, "no heap profile is running in this process: start one first");
   } else {
-    DumpLocked(Cause::kLast, status);
+    if (!options_.quiet) DumpLocked(Cause::kLast, status);
     // A dump that failed (disk full) can be asked for again: the profile goes on.
     if (status->ok()) {
       state_.store(State::kIdle, std::memory_order_release);
@@ -217,7 +218,12 @@ void Session::Stop(Status* status) {
 void Session::Dump(const char* /*reason*/, Status* status) {
   Lock();
   if (state() == State::kForkPending) BecomeOwn(status);
-  if (state() == State::kRunning) {
+  if (state() == State::kRunning && options_.quiet) {
+    status->Fail(
+        "ERR_FORKHEAP_NOT_RUNNING", 0,
+        "the heap profile that runs in this process is that of a leak check, which leaves no files: dump after "
+        "it");
+  } else if (state() == State::kRunning) {
     DumpLocked(Cause::kAsked, status);
   } else if (status->ok()) {
     status->Fail("ERR_FORKHEAP_NOT_RUNNING", 0, "no heap profile is running in this process: start one first");
@@ -234,6 +240,19 @@ void Session::Text(TextBuffer* out, Status* status) {
     status->Fail("ERR_FORKHEAP_NOT_RUNNING", 0, "no heap profile is running in this process: start one first");
   }
   Unlock();
+}
+
+bool Session::ClaimCheck(const void* owner) {
+  const void* nobody = nullptr;
+  return checker_.compare_exchange_strong(nobody, owner);
+}
+
+void Session::ReleaseCheck(const void* owner) {
+  if (checker_.load() != owner) return;
+  // A thread that ends in the middle of its check.
+  Status status;
+  if (state() == State::kRunning && options_.quiet) Stop(&status);
+  checker_.store(nullptr);
 }
 
 void Session::SetSampleInterval(int64_t bytes, Status* status) {
@@ -385,9 +404,9 @@ void Session::AfterForkInChild() {
   parent_pid_ = pid_;
   pid_ = getpid();
   leaves_trace_ = false;
-  const bool usable = t_state.drained && follow_children_;
+  const bool usable = t_state.drained && follow_children_ && !options_.quiet;
   state_.store(usable ? State::kForkPending : State::kOff, std::memory_order_release);
-  if (follow_children_) WriteParentVariable(pid_, parent_pid_);
+  if (follow_children_ && !options_.quiet) WriteParentVariable(pid_, parent_pid_);
   if (!t_state.drained) {
     Log("a thread did not leave the profiler within %d s before fork(): this child is not profiled",
         static_cast<int>(kForkPatienceMs / 1000));
@@ -509,7 +528,7 @@ void Session::AtEnd(int exit_code, int signal_number, bool quick) {
   }
   Status status;
   if (state() == State::kForkPending) BecomeOwn(&status);
-  if (state() == State::kRunning && !ended_) {
+  if (state() == State::kRunning && !ended_ && !options_.quiet) {
     ended_ = true;
     exit_code_ = exit_code & 0xff;
     exit_signal_ = signal_number;

@@ -47,6 +47,10 @@ class Session {
   void Dump(const char* reason, Status* status);
   // The profile's text, as Dump() would write it.
   void Text(TextBuffer* out, Status* status);
+  // Leak checks in several threads take turns: each would count the others' work. False while another owner has it.
+  bool ClaimCheck(const void* owner);
+  // Stops the owner's quiet profile too.
+  void ReleaseCheck(const void* owner);
   // Changes the interval of a sampled profile.
   void SetSampleInterval(int64_t bytes, Status* status);
 
@@ -116,6 +120,7 @@ class Session {
 
   std::atomic<State> state_{State::kIdle};
   std::atomic<int32_t> lock_{0};  // thread id of the holder
+  std::atomic<const void*> checker_{nullptr};
   bool follow_children_ = true;
   bool complained_ = false;
   bool sampled_before_ = false;

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <string_view>
 
 #include "../core/gperftools.h"
 #include "../core/javascript.h"
@@ -27,7 +28,7 @@ namespace {
 
 void StartCapture(const forkheap::Options& options, forkheap::Status* status) {
   g_session.Start(options, status);
-  if (!status->ok()) return;
+  if (!status->ok() || options.quiet) return;
   forkheap::InstallSignalHandlers(options.dump_signal);
   const bool watch = options.dump_every_ms > 0 || options.dump_signal != 0 || options.control[0] != '\0';
   if (watch && !forkheap::StartWatcher()) {
@@ -60,6 +61,7 @@ const forkheap_interface kInterface = {
       options.dump_every_ms = from->dump_every_ms;
       options.dump_signal = from->dump_signal;
       options.rolling = from->rolling != 0;
+      options.quiet = from->quiet != 0;
       options.max_dumps = from->max_dumps;
       options.max_bytes = from->max_bytes;
       options.max_tree_dumps = from->max_tree_dumps;
@@ -114,6 +116,13 @@ const forkheap_interface kInterface = {
       g_session.SetFollowChildren(count > 0);
       forkheap::SetChildEnvironment(entries, count);
     },
+    [](void (*take)(void*, uint64_t, const char*, size_t), void* data) {
+      forkheap::g_code_map.ForEachUsed([&](uint32_t id, std::string_view name) {
+        take(data, forkheap::CodeMap::AddressOf(id), name.data(), name.size());
+      });
+    },
+    [](const void* owner) { return g_session.ClaimCheck(owner) ? 1 : 0; },
+    [](const void* owner) { g_session.ReleaseCheck(owner); },
 };
 
 // tcmalloc sets these two for libstdc++'s old allocators, and children would inherit them. Entries that were there from

@@ -8,7 +8,7 @@
 extern "C" {
 #endif
 
-#define FORKHEAP_INTERFACE_VERSION 1
+#define FORKHEAP_INTERFACE_VERSION 2
 
 struct forkheap_status {
   const char* code;  // a ForkheapErrorCode, or null on success; never freed
@@ -31,6 +31,7 @@ struct forkheap_options {
   int64_t max_tree_dumps;
   int64_t max_tree_bytes;
   const char* control;  // the tree's control file, or null
+  int32_t quiet;        // leaves no files, and is not taken over by forked children
 };
 
 struct forkheap_state {
@@ -57,6 +58,12 @@ struct forkheap_interface {
   int32_t (*watch_javascript)(void);
   // "NAME=VALUE" entries that children with an environment of their own get too; none: children are left alone.
   void (*follow_children)(const char* const* entries, size_t count);
+  // Since version 2. Hands over every JavaScript function that a stack holds: the address that stands for it in texts,
+  // and its name as V8 gives it.
+  void (*javascript_names)(void (*take)(void* data, uint64_t address, const char* name, size_t size), void* data);
+  // Since version 2. Leak checks take turns; 0 while another owner has the turn.
+  int32_t (*claim_check)(const void* owner);
+  void (*release_check)(const void* owner);
 };
 
 // Exported by forkheap_preload.so.

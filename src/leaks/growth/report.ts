@@ -1,0 +1,73 @@
+import { posix } from 'node:path';
+import { formatBytes, formatCount, printable } from '../../report/units.js';
+import { type LeakFrame, leakPlace } from '../finding.js';
+import type { GrowthFinding, NativeLeakVerdict } from './verdict.js';
+
+/** Stacks and frames of each that a report has. */
+const MOST_STACKS = 5;
+const MOST_FRAMES = 24;
+
+/** Bytes and objects a call: rare ones have a fraction. */
+function perCall({ bytesPerIteration, objectsPerIteration, margin }: GrowthFinding): string {
+  const objects =
+    objectsPerIteration >= 10 ? formatCount(objectsPerIteration) : `${Math.round(objectsPerIteration * 100) / 100}`;
+  const about = margin > 0.005 * bytesPerIteration ? ` ± ${formatBytes(margin)}` : '';
+  return `${formatBytes(bytesPerIteration)}${about} in ${objects} blocks a call`;
+}
+
+/** A function and where it is. */
+function frameText({ name, file, line, mapping, owner }: LeakFrame): string {
+  if (mapping === '') return `${name} (${file}${line > 0 ? `:${line}` : ''})`;
+  const library = posix.basename(mapping);
+  const place = file === '' ? library : `${library}, ${posix.basename(file)}:${line}`;
+  return `${name} (${owner === library || owner === '(program)' ? '' : `${owner}/`}${place})`;
+}
+
+function findingLines(finding: GrowthFinding): string[] {
+  const { owner, stack, bytes, objects, confidence } = finding;
+  const place = leakPlace(finding);
+  // Node's own frames between an addon and JavaScript say nothing.
+  const frames = stack.filter(
+    (frame, i) => i === 0 || (frame.owner !== 'node' && frame.owner !== 'v8' && frame.owner !== 'libc'),
+  );
+  const shown = frames.slice(0, MOST_FRAMES);
+  return [
+    `${owner}: ${perCall(finding)}, from ${place?.name ?? '[no stack]'}`,
+    `  ${formatBytes(bytes)} in ${formatCount(objects)} blocks so far, confidence ${(100 * confidence).toFixed(2)} %`,
+    ...shown.map((frame) => `    at ${frameText(frame)}`),
+    ...(frames.length > shown.length ? [`    and ${frames.length - shown.length} more`] : []),
+  ].map(printable);
+}
+
+function section(title: string, findings: readonly GrowthFinding[]): string[] {
+  if (findings.length === 0) return [];
+  const shown = findings.slice(0, MOST_STACKS).flatMap((finding) => ['', ...findingLines(finding)]);
+  const rest = findings.length - MOST_STACKS;
+  return ['', title, ...shown, ...(rest > 0 ? ['', `and ${formatCount(rest)} more stacks, in verdict`] : [])];
+}
+
+/**
+ * A verdict for people.
+ *
+ * @returns text of several lines, without a newline at the end
+ * @since 0.1.0
+ */
+export function verdictText(verdict: NativeLeakVerdict): string {
+  const { leaks, name, reason, findings, suspects, bytesPerIteration, mode, pid, suppressed } = verdict;
+  const packages = [...new Set(findings.map(({ owner }) => owner))].join(', ');
+  const head =
+    leaks === true
+      ? `${packages} loses ${formatBytes(bytesPerIteration)} of native memory at every call`
+      : leaks === 'unknown'
+        ? 'It cannot be told yet whether native memory is lost'
+        : 'No native memory is lost';
+  return [
+    `${head}: ${reason} (${name}; process ${pid}, ${mode} profile).`.replace(/\s+/g, ' '),
+    ...(verdict.leaks === false && verdict.detectable > 0
+      ? [`Leaks below ${formatBytes(verdict.detectable)} a call could not be seen.`]
+      : []),
+    ...section('Stacks that leak:', findings),
+    ...section('Stacks that may leak:', suspects),
+    ...(suppressed.length > 0 ? ['', `${formatCount(suppressed.length)} suppressed`] : []),
+  ].join('\n');
+}
