@@ -91,7 +91,7 @@ fi
 
 # npm packages. Install scripts are not needed: native parts are prebuilt, or built below.
 folders=(. examples/level-service)
-$with_tests && folders+=(bench)
+$with_tests && folders+=(bench test/leaks/workloads test/leaks/runners)
 for dir in "${folders[@]}"; do
   if ! node scripts/npm-packages-complete.mjs "$dir"; then
     echo "forkheap: installing npm packages in $dir" >&2

@@ -15,6 +15,11 @@ function perCall({ bytesPerIteration, objectsPerIteration, margin }: GrowthFindi
   return `${formatBytes(bytesPerIteration)}${about} in ${objects} blocks a call`;
 }
 
+/** Rounded down: nothing is certain. */
+function confidenceText(confidence: number): string {
+  return `${(Math.min(Math.floor(confidence * 1e5), 99_999) / 1000).toFixed(3)} %`;
+}
+
 /** A function and where it is. */
 function frameText({ name, file, line, mapping, owner }: LeakFrame): string {
   if (mapping === '') return `${name} (${file}${line > 0 ? `:${line}` : ''})`;
@@ -23,17 +28,19 @@ function frameText({ name, file, line, mapping, owner }: LeakFrame): string {
   return `${name} (${owner === library || owner === '(program)' ? '' : `${owner}/`}${place})`;
 }
 
+function isGlue({ owner, file }: LeakFrame): boolean {
+  return owner === 'node' || owner === 'v8' || owner === 'libc' || file.endsWith('/napi-inl.h');
+}
+
 function findingLines(finding: GrowthFinding): string[] {
   const { owner, stack, bytes, objects, confidence } = finding;
   const place = leakPlace(finding);
-  // Node's own frames between an addon and JavaScript say nothing.
-  const frames = stack.filter(
-    (frame, i) => i === 0 || (frame.owner !== 'node' && frame.owner !== 'v8' && frame.owner !== 'libc'),
-  );
+  // What lies between an addon's function and JavaScript says nothing.
+  const frames = stack.filter((frame, i) => i === 0 || !isGlue(frame));
   const shown = frames.slice(0, MOST_FRAMES);
   return [
     `${owner}: ${perCall(finding)}, from ${place?.name ?? '[no stack]'}`,
-    `  ${formatBytes(bytes)} in ${formatCount(objects)} blocks so far, confidence ${(100 * confidence).toFixed(2)} %`,
+    `  ${formatBytes(bytes)} in ${formatCount(objects)} blocks so far, confidence ${confidenceText(confidence)}`,
     ...shown.map((frame) => `    at ${frameText(frame)}`),
     ...(frames.length > shown.length ? [`    and ${frames.length - shown.length} more`] : []),
   ].map(printable);

@@ -1,3 +1,4 @@
+import { packageRoot } from '#root';
 import type { Profile } from '../../profile/model.js';
 import { symbolize } from '../../symbolize/symbolize.js';
 import { leakOwner, toFinding } from '../finding.js';
@@ -72,9 +73,11 @@ export class GrowthWatch {
       const held = last.held.get(key) as Held;
       const owner = leakOwner(held.sample);
       if (!this.#counts(owner)) continue;
-      const finding = this.#finding(key, held, judgement);
       const earlier = before.get(key);
       const leaks = judgement.trend === 'grows' && earlier?.trend === 'grows' && sameRate(earlier, judgement);
+      // Both series would have to be chance.
+      const chance = (1 - judgement.confidence) * (leaks ? 1 - earlier.confidence : 1);
+      const finding = this.#finding(key, held, { ...judgement, confidence: 1 - chance });
       if (suppressionFor(finding.stack, this.#suppressions) !== undefined) {
         if (leaks) found.suppressed.push(finding);
       } else if (leaks) {
@@ -106,8 +109,11 @@ export class GrowthWatch {
     const points = this.#points(key, 0).map(({ iterations, bytes, objects }) => ({ iterations, bytes, objects }));
     const [first, final] = [points[0], points.at(-1)];
     const { bytesPerIteration, objectsPerIteration, margin, confidence } = judgement;
+    const found = toFinding(held.sample);
     return {
-      ...toFinding(held.sample),
+      ...found,
+      // Who calls the function that is checked is no news.
+      stack: found.stack.filter(({ file }) => !file.startsWith(`${packageRoot}/lib/`)),
       bytes: (final?.bytes ?? 0) - (first?.bytes ?? 0),
       objects: (final?.objects ?? 0) - (first?.objects ?? 0),
       bytesPerIteration,
