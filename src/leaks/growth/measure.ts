@@ -4,27 +4,26 @@ import { nativeOptions } from '../../capture/options.js';
 import { ForkheapError } from '../../errors.js';
 import { check, native } from '../../native.js';
 import type { Profile } from '../../profile/model.js';
-import { parseHeapText } from '../../profile/parse.js';
 import { codeFrames } from '../../symbolize/javascript.js';
 import { SAMPLES_NEEDED } from './judge.js';
 import type { CheckedLeakOptions } from './options.js';
 import { collector, settle } from './settle.js';
+import { stackKey } from './stacks.js';
+import { TextReader } from './text-reader.js';
 import type { NativeLeakVerdict } from './verdict.js';
 import { type Found, GrowthWatch } from './watch.js';
 
 /** The function that is checked: it gets the number of calls before this one. */
 export type Checked = (call: number) => unknown;
 
-/** The process's profile as it is now. */
-function currentProfile(): Profile {
+/** The process's profile as it is now, as far as it matters. */
+function currentProfile(reader: TextReader): Profile {
   const text = native().text();
   if (typeof text !== 'string') {
     check(text);
     throw new ForkheapError('ERR_FORKHEAP_NOT_RUNNING', 'the heap profile of this process has ended');
   }
-  const code = codeFrames(native().javaScriptNames());
-  const { pid } = process;
-  return parseHeapText([Buffer.from(text)], { path: `heap of process ${pid}`, code, process: { pid } });
+  return reader.read(text, codeFrames(native().javaScriptNames()));
 }
 
 const inCheck = new AsyncLocalStorage<true>();
@@ -59,6 +58,7 @@ class Measurement {
   readonly #options: CheckedLeakOptions;
   readonly #watch: GrowthWatch;
   readonly #collect = collector();
+  readonly #reader: TextReader;
   readonly #begin = performance.now();
   readonly #sampleInterval: number;
   #calls = 0;
@@ -68,6 +68,7 @@ class Measurement {
     this.#fn = fn;
     this.#options = options;
     this.#watch = new GrowthWatch(options.owners, options.suppressions);
+    this.#reader = new TextReader((sample) => stackKey(sample, options.owners === 'all') !== null);
     const { sampled, sampleInterval } = native().state();
     this.#sampleInterval = sampled ? sampleInterval : 0;
   }
@@ -76,7 +77,7 @@ class Measurement {
     const { warmup, rounds, maxIterations, smallest } = this.#options;
     await this.#call(warmup);
     await settle(this.#collect);
-    this.#watch.add(currentProfile(), 0);
+    this.#watch.add(currentProfile(this.#reader), 0);
     let { iterations } = this.#options;
     // Half of the calls are in the last of the series, which must hold enough samples by itself.
     const enough = this.#sampleInterval === 0 ? 0 : Math.ceil((SAMPLES_NEEDED * this.#sampleInterval) / smallest);
@@ -89,7 +90,7 @@ class Measurement {
         await this.#call(iterations);
         this.#measured += iterations;
         await settle(this.#collect);
-        this.#watch.add(currentProfile(), this.#measured);
+        this.#watch.add(currentProfile(this.#reader), this.#measured);
         if (performance.now() - this.#begin > this.#options.timeout && round < rounds - 1) {
           return this.#verdict(found, enough, `the ${this.#options.timeout} ms that it may take are over`);
         }

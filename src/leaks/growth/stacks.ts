@@ -33,7 +33,7 @@ function kindOf(mapping: Mapping): Kind {
  *
  * @returns null when no addon is on it, and, with `all`, when it is forkheap's own.
  */
-function keyOf({ locations }: Sample, all: boolean): string | null {
+export function stackKey({ locations }: Sample, all: boolean): string | null {
   let last = -1;
   let end = locations.length;
   for (const [i, { address, mapping }] of locations.entries()) {
@@ -67,7 +67,7 @@ function samplesOf({ inuseObjects, inuseSpace, process: { sampleInterval } }: Sa
 export function heldByStack(profile: Profile, all: boolean): Map<string, Held> {
   const held = new Map<string, Held>();
   for (const sample of profile.samples) {
-    const key = keyOf(sample, all);
+    const key = stackKey(sample, all);
     if (key === null) continue;
     let known = held.get(key);
     if (known === undefined) {

@@ -1,4 +1,5 @@
-// What addons do on the main thread, on libuv's pool, and on threads of their own.
+// What addons do on the main thread, on libuv's pool, and on threads of their own. leveldown has one database for all calls: 6.1.1
+// loses 24 bytes, its Bloom filter policy, with each database that is made (Database::~Database() in its binding.cc).
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -27,21 +28,6 @@ export const addons = {
         await promisify(iterator.end.bind(iterator))();
       };
       return { run, close: () => call('close').then(() => rm(folder, { recursive: true })) };
-    },
-  },
-  'leveldown: a database each': {
-    calls: 5,
-    open: async () => {
-      const folder = await mkdtemp(join(tmpdir(), 'forkheap-workload-'));
-      const run = async () => {
-        const db = require('leveldown')(join(folder, 'db'));
-        const call = (name, ...args) => promisify(db[name].bind(db))(...args);
-        await call('open', {});
-        await call('put', 'key', Buffer.alloc(1000, 1));
-        await call('get', 'key');
-        await call('close');
-      };
-      return { run, close: () => rm(folder, { recursive: true }) };
     },
   },
   bcrypt: {
