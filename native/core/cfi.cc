@@ -492,6 +492,8 @@ void InitCfi() {
   g_known_count.store(count, std::memory_order_release);
 }
 
+bool IsLoadedCode(uintptr_t pc) { return FindObjectAt(pc).eh_frame_hdr != nullptr; }
+
 UnwindRule FindUnwindRule(uintptr_t pc) {
   UnwindRule frame_pointer;
   frame_pointer.kind = UnwindRule::kFramePointer;

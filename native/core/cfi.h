@@ -52,6 +52,9 @@ struct UnwindRule {
 // return address minus 1) or be the address of an interrupted instruction.
 UnwindRule FindUnwindRule(uintptr_t pc);
 
+// Runs inside malloc. Whether `pc` lies in a loaded object that has unwind information.
+bool IsLoadedCode(uintptr_t pc);
+
 // Finds what FindUnwindRule() needs from the C library. Call once, outside malloc.
 void InitCfi();
 

@@ -63,6 +63,10 @@ class CodeMap {
   [[nodiscard]] bool IsBuiltin(uintptr_t pc) const { return pc - builtins_start_ < builtins_size_; }
   // Runs inside malloc.
   [[nodiscard]] bool IsEngineCode(uintptr_t pc) const;
+  // Runs inside malloc. Of the main thread's engine, whose code range stays its own.
+  [[nodiscard]] bool IsFirstEngineCode(uintptr_t pc) const {
+    return pc - ranges_[0].start.load(std::memory_order_relaxed) < ranges_[0].size.load(std::memory_order_relaxed);
+  }
   // Runs inside malloc. What a stack holds in the place of the return address `pc` in the code of function `id` with
   // this table of sites: the address of the site, or of the function where none is known. `bytecode_offset` as in
   // CodeSites::Find().

@@ -137,22 +137,34 @@ class StackWalk {
     before_ = leading | after_own;
   }
 
+  // Runs inside malloc.
+  static uint32_t Learn(uintptr_t pc, UnwindRule* rule) {
+    *rule = LearnRule(pc);
+    return rule->kind == UnwindRule::kFramePointer ? KnownFrame::kGuessed : 0;
+  }
+
   // Runs inside malloc. The frame's rule and code.
   uint32_t LookUp(KnownFrame* frame) const {
     UnwindRule rule;
     CodeMap::Found code;
     uint32_t flags = 0;
-    if (CachedRule(at_.pc - 1, &rule)) {
-    } else if (code = g_code_map.Find(at_.pc - 1); code.id != 0) {
+    const uintptr_t pc = at_.pc - 1;
+    if (CachedRule(pc, &rule)) {
+    } else if (g_code_map.IsBuiltin(pc)) {
+      rule.kind = UnwindRule::kFramePointer;
+      flags = KnownFrame::kEngine;
+    } else if (!g_code_map.IsFirstEngineCode(pc) && IsLoadedCode(pc)) {
+      // First: libraries get mapped where the code of an engine lay that has ended.
+      flags = Learn(pc, &rule);
+    } else if (code = g_code_map.Find(pc); code.id != 0) {
       rule.kind = UnwindRule::kFramePointer;
       if (code.role == CodeMap::Role::kInternal) flags = KnownFrame::kOwn;
       if (code.role == CodeMap::Role::kBuiltin) flags = KnownFrame::kEngine;
-    } else if (g_code_map.IsBuiltin(at_.pc - 1) || g_code_map.IsEngineCode(at_.pc - 1)) {
+    } else if (g_code_map.IsEngineCode(pc)) {
       rule.kind = UnwindRule::kFramePointer;
       flags = KnownFrame::kEngine;
     } else {
-      rule = LearnRule(at_.pc - 1);
-      if (rule.kind == UnwindRule::kFramePointer) flags = KnownFrame::kGuessed;
+      flags = Learn(pc, &rule);
     }
     frame->rule = rule.Pack();
     frame->code = code.id;

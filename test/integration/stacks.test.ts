@@ -33,3 +33,13 @@ t.test('the outermost frame of the main thread has everything below it', async (
   const start = rowOf(report, '_start') ?? rowOf(report, '__libc_start_main');
   t.ok((start?.cumulative.inuseSpace ?? 0) > report.total.inuseSpace / 2, 'more than half of the bytes in use');
 });
+
+t.test('an addon that lies where worker threads had their code is found', async (t) => {
+  const prefix = tempPrefix(t);
+  const command = program('after-workers.mjs', 400, 1000, t.testdir({}));
+  const { code, stderr } = await cli(t, ['run', '--quiet', '--prefix', prefix, '--', ...command]);
+  t.equal(code, 0, stderr);
+  const rows = (await readTop(t, prefix)).rows.filter((row) => row.name === 'leaky::LeakBlocks');
+  t.equal(rows.length, 4, 'copies of the addon');
+  t.same(new Set(rows.map((row) => row.self.inuseObjects)), new Set([100]));
+});
