@@ -14,6 +14,7 @@ export { ForkheapError, type ForkheapErrorCode } from './errors.js';
 export type { DumpChoice } from './files/dump-choice.js';
 export { type ReadProfileOptions, readProfile } from './files/profile.js';
 export { assertNoNativeLeaks, checkNativeLeaks, NativeLeakError } from './leaks/growth/check.js';
+export { findNativeGrowth, type NativeGrowth } from './leaks/growth/dumps.js';
 export type { LeakOwners, NativeLeakOptions } from './leaks/growth/options.js';
 export { verdictText } from './leaks/growth/report.js';
 export type { GrowthFinding, GrowthPoint, NativeLeakVerdict } from './leaks/growth/verdict.js';

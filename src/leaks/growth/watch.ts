@@ -79,7 +79,7 @@ export class GrowthWatch {
       const chance = (1 - judgement.confidence) * (leaks ? 1 - earlier.confidence : 1);
       const finding = this.#finding(key, held, { ...judgement, confidence: 1 - chance });
       if (suppressionFor(finding.stack, this.#suppressions) !== undefined) {
-        if (leaks) found.suppressed.push(finding);
+        if (judgement.trend === 'grows') found.suppressed.push(finding);
       } else if (leaks) {
         found.leaking.push(finding);
       } else {

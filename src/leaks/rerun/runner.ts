@@ -80,19 +80,30 @@ interface Running {
   cwd: string;
 }
 
+/** Options of Node whose value may be the next word. */
+const WITH_VALUE =
+  /^(-r|-C|--(require|import|loader|experimental-loader|conditions|env-file|env-file-if-exists|title|input-type|inspect-port))$/;
+
+/** Where the script stands in Node's command line; -1 when there is none. */
+export function scriptIndex(argv: readonly string[]): number {
+  for (let i = 1; i < argv.length; i++) {
+    const word = argv[i] as string;
+    if (WITH_VALUE.test(word)) i++;
+    else if (!word.startsWith('-')) return i;
+  }
+  return -1;
+}
+
 /** Whether a process is that of a runner; workers have scripts of other names. */
 function runnerOf({ argv, cwd }: Ancestor): Running | null {
-  if (!/^node/.test(basename(argv[0] ?? ''))) return null;
-  for (const [i, word] of argv.entries()) {
-    // Node's own options come first; the script is the first word that belongs to a runner.
-    if (i === 0 || word.startsWith('-')) continue;
-    const found = packageOfScript(word, cwd);
-    const runner = RUNNERS[found?.name ?? ''];
-    if (found === null || runner === undefined) continue;
-    if (/\/(worker|workers|forks|threads|vmForks|vmThreads)\b[^/]*\.[cm]?js$/.test(word)) return null;
-    return { runner, root: found.root, nodeArgs: argv.slice(1, i), args: argv.slice(i + 1), cwd };
-  }
-  return null;
+  const at = scriptIndex(argv);
+  const script = argv[at] ?? '';
+  if (script === '' || !/^node/.test(basename(argv[0] ?? ''))) return null;
+  const found = packageOfScript(script, cwd);
+  const runner = RUNNERS[found?.name ?? ''];
+  if (found === null || runner === undefined) return null;
+  if (/\/(worker|forks|threads|vmForks|vmThreads)\.[cm]?js$/.test(script)) return null;
+  return { runner, root: found.root, nodeArgs: argv.slice(1, at), args: argv.slice(at + 1), cwd };
 }
 
 /** Variables that a runner's worker has and a new run must not have. */
