@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import type { ManifestCode } from './capture/manifest.js';
 import { ForkheapError, type ForkheapErrorCode } from './errors.js';
 import { howToRestore, nativeParts } from './native-parts.js';
 import { requireSupportedPlatform } from './platform.js';
@@ -59,8 +58,8 @@ export interface NativeBinding {
   watchJavaScript(): boolean;
   /** `NAME=VALUE` entries that children with an environment of their own get too; none: children are left alone. */
   followChildren(entries: readonly string[]): void;
-  /** The JavaScript functions that stacks hold, as in the manifest. */
-  javaScriptNames(): ManifestCode[];
+  /** The JavaScript functions and places that stacks hold: the manifest's `code`, as JSON. */
+  javaScriptCode(): string;
   /** This thread's turn to check for leaks; false while another thread has it. It ends with the thread. */
   claimCheck(): boolean;
   releaseCheck(): void;

@@ -5,9 +5,7 @@
 #include <gperftools/tcmalloc.h>
 #include <napi.h>
 
-#include <cinttypes>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "../core/control.h"
@@ -132,27 +130,14 @@ void FollowChildren(const Napi::CallbackInfo& info) {
   Preload()->follow_children(pointers.data(), pointers.size());
 }
 
-// { address: '0x…', name } of every JavaScript function that a stack holds, as in the manifest.
-Napi::Value JavaScriptNames(const Napi::CallbackInfo& info) {
-  Napi::Env env = info.Env();
-  std::vector<std::pair<uint64_t, std::string>> names;
+// The JavaScript functions and places that stacks hold, as the manifest's "code": JSON.
+Napi::Value JavaScriptCode(const Napi::CallbackInfo& info) {
+  std::string text = "[]";
   if (Preload() != nullptr) {
-    Preload()->javascript_names(
-        [](void* data, uint64_t address, const char* name, size_t size) {
-          static_cast<decltype(names)*>(data)->emplace_back(address, std::string(name, size));
-        },
-        &names);
+    Preload()->javascript_code(
+        [](void* data, const char* part, size_t size) { static_cast<std::string*>(data)->assign(part, size); }, &text);
   }
-  Napi::Array result = Napi::Array::New(env, names.size());
-  for (uint32_t i = 0; i < names.size(); ++i) {
-    char address[32];
-    snprintf(address, sizeof(address), "0x%" PRIx64, names[i].first);
-    Napi::Object entry = Napi::Object::New(env);
-    entry.Set("address", Napi::String::New(env, address));
-    entry.Set("name", Napi::String::New(env, names[i].second));
-    result.Set(i, entry);
-  }
-  return result;
+  return Napi::String::New(info.Env(), text);
 }
 
 // A thread's turn to check for leaks. Its environment is the owner, and gives the turn back when it ends.
@@ -215,7 +200,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("state", Napi::Function::New<State>(env, "state"));
   exports.Set("watchJavaScript", Napi::Function::New<WatchJavaScript>(env, "watchJavaScript"));
   exports.Set("followChildren", Napi::Function::New<FollowChildren>(env, "followChildren"));
-  exports.Set("javaScriptNames", Napi::Function::New<JavaScriptNames>(env, "javaScriptNames"));
+  exports.Set("javaScriptCode", Napi::Function::New<JavaScriptCode>(env, "javaScriptCode"));
   exports.Set("claimCheck", Napi::Function::New<ClaimCheck>(env, "claimCheck"));
   exports.Set("releaseCheck", Napi::Function::New<ReleaseCheck>(env, "releaseCheck"));
   exports.Set("askForDumps", Napi::Function::New<AskForDumps>(env, "askForDumps"));

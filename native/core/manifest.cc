@@ -178,6 +178,30 @@ const char* KindName(Kind kind) {
 
 }  // namespace
 
+void FormatCode(TextBuffer* out) {
+  out->Append("[");
+  bool first = true;
+  g_code_map.ForEachUsed([&](uint32_t id, std::string_view name) {
+    out->Format("%s\n    { \"address\": \"0x%" PRIx64 "\", \"name\": ", first ? "" : ",", CodeMap::AddressOf(id));
+    AppendString(out, name);
+    out->Append(" }");
+    first = false;
+  });
+  g_code_map.ForEachUsedSite([&](uint32_t site, const CodeSites::Where& where, std::string_view name,
+                                 std::string_view inlined_in) {
+    out->Format("%s\n    { \"address\": \"0x%" PRIx64 "\", \"line\": %" PRIu32 ", \"column\": %" PRIu32 ", \"name\": ",
+                first ? "" : ",", CodeMap::AddressOfSite(site), where.line, where.column);
+    AppendString(out, name);
+    if (!inlined_in.empty()) {
+      out->Append(", \"inlinedIn\": ");
+      AppendString(out, inlined_in);
+    }
+    out->Append(" }");
+    first = false;
+  });
+  out->Append(first ? "]" : "\n  ]");
+}
+
 void FormatManifest(const ManifestFacts& facts, const Files& files, std::string_view dump, TextBuffer* out) {
   out->Append("{\n  \"forkheap\": \"" FORKHEAP_VERSION "\",\n");
   out->Format("  \"pid\": %d,\n  \"parentPid\": %d,\n  \"kind\": \"%s\",\n", facts.pid, facts.parent_pid,
@@ -204,27 +228,9 @@ void FormatManifest(const ManifestFacts& facts, const Files& files, std::string_
   });
   out->Append("],\n");
   AppendMappings(dump, out);
-  out->Append("  \"code\": [");
-  first = true;
-  g_code_map.ForEachUsed([&](uint32_t id, std::string_view name) {
-    out->Format("%s\n    { \"address\": \"0x%" PRIx64 "\", \"name\": ", first ? "" : ",", CodeMap::AddressOf(id));
-    AppendString(out, name);
-    out->Append(" }");
-    first = false;
-  });
-  g_code_map.ForEachUsedSite([&](uint32_t site, const CodeSites::Where& where, std::string_view name,
-                                 std::string_view inlined_in) {
-    out->Format("%s\n    { \"address\": \"0x%" PRIx64 "\", \"line\": %" PRIu32 ", \"column\": %" PRIu32 ", \"name\": ",
-                first ? "" : ",", CodeMap::AddressOfSite(site), where.line, where.column);
-    AppendString(out, name);
-    if (!inlined_in.empty()) {
-      out->Append(", \"inlinedIn\": ");
-      AppendString(out, inlined_in);
-    }
-    out->Append(" }");
-    first = false;
-  });
-  out->Append(first ? "],\n" : "\n  ],\n");
+  out->Append("  \"code\": ");
+  FormatCode(out);
+  out->Append(",\n");
   if (!facts.ended) {
     out->Append("  \"exit\": null\n}\n");
   } else if (facts.exit_code >= 0) {

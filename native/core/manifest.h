@@ -28,4 +28,7 @@ struct ManifestFacts {
 // empty.
 void FormatManifest(const ManifestFacts& facts, const Files& files, std::string_view dump, TextBuffer* out);
 
+// Runs inside malloc. The manifest's "code": the JavaScript functions and places that stacks hold, as a JSON array.
+void FormatCode(TextBuffer* out);
+
 }  // namespace forkheap

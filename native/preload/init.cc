@@ -7,11 +7,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <string_view>
 
 #include "../core/gperftools.h"
 #include "../core/javascript.h"
 #include "../core/log.h"
+#include "../core/manifest.h"
 #include "../core/options.h"
 #include "../core/session.h"
 #include "../core/unwinder.h"
@@ -116,10 +116,10 @@ const forkheap_interface kInterface = {
       g_session.SetFollowChildren(count > 0);
       forkheap::SetChildEnvironment(entries, count);
     },
-    [](void (*take)(void*, uint64_t, const char*, size_t), void* data) {
-      forkheap::g_code_map.ForEachUsed([&](uint32_t id, std::string_view name) {
-        take(data, forkheap::CodeMap::AddressOf(id), name.data(), name.size());
-      });
+    [](void (*take)(void*, const char*, size_t), void* data) {
+      forkheap::TextBuffer text;
+      forkheap::FormatCode(&text);
+      take(data, text.data(), text.size());
     },
     [](const void* owner) { return g_session.ClaimCheck(owner) ? 1 : 0; },
     [](const void* owner) { g_session.ReleaseCheck(owner); },

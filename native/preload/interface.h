@@ -58,9 +58,8 @@ struct forkheap_interface {
   int32_t (*watch_javascript)(void);
   // "NAME=VALUE" entries that children with an environment of their own get too; none: children are left alone.
   void (*follow_children)(const char* const* entries, size_t count);
-  // Since version 2. Hands over every JavaScript function that a stack holds: the address that stands for it in texts,
-  // and its name as V8 gives it.
-  void (*javascript_names)(void (*take)(void* data, uint64_t address, const char* name, size_t size), void* data);
+  // Since version 2. Hands over the JavaScript functions and places that stacks hold, as the manifest's "code".
+  void (*javascript_code)(void (*take)(void* data, const char* text, size_t size), void* data);
   // Since version 2. Leak checks take turns; 0 while another owner has the turn.
   int32_t (*claim_check)(const void* owner);
   void (*release_check)(const void* owner);

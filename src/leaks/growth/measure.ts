@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { ManifestCode } from '../../capture/manifest.js';
 import { nativeOptions } from '../../capture/options.js';
 import { ForkheapError } from '../../errors.js';
 import { check, native } from '../../native.js';
@@ -23,7 +24,7 @@ function currentProfile(reader: TextReader): Profile {
     check(text);
     throw new ForkheapError('ERR_FORKHEAP_NOT_RUNNING', 'the heap profile of this process has ended');
   }
-  return reader.read(text, codeFrames(native().javaScriptNames()));
+  return reader.read(text, codeFrames(JSON.parse(native().javaScriptCode()) as ManifestCode[]));
 }
 
 const inCheck = new AsyncLocalStorage<true>();

@@ -17,7 +17,7 @@ export class TextReader {
   }
 
   /** The part of the profile that matters. `code`: names of JavaScript functions, by address. */
-  read(text: string, code: ReadonlyMap<number, Frame>): Profile {
+  read(text: string, code: ReadonlyMap<number, readonly Frame[]>): Profile {
     const maps = text.indexOf('\nMAPPED_LIBRARIES:');
     const [header = '', ...lines] = text.slice(0, maps < 0 ? text.length : maps).split('\n');
     const stacks: string[] = [];
