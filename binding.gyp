@@ -37,13 +37,14 @@
         "native/core/tree_limits.cc",
         "native/core/unwinder.cc",
         "native/core/watcher.cc",
+        "native/preload/child_environment.cc",
         "native/preload/children.cc",
         "native/preload/endings.cc",
         "native/preload/init.cc",
         "native/preload/interpose.cc"
       ],
       "cflags": ["-fPIC", "-ftls-model=initial-exec"],
-      "ldflags": ["-Wl,-z,defs"],
+      "ldflags": ["-Wl,-z,defs", "-static-libstdc++", "-static-libgcc", "-Wl,--exclude-libs,ALL"],
       "libraries": ["-ldl", "-lpthread"]
     },
     {

@@ -109,7 +109,8 @@ void Session::SetNodeVersion(const char* version) { snprintf(node_version_, size
 
 void Session::PublishToChildren() {
   if (!follow_children_) return;
-  WriteParentVariable(pid_, parent_pid_);
+  // What is above the root is none of ours, should it become another program.
+  WriteParentVariable(pid_, kind_ == Kind::kRoot ? 0 : parent_pid_);
   putenv(g_parent_variable);  // NOLINT(concurrency-mt-unsafe): as process.env does it, in the same thread
 }
 
@@ -323,7 +324,8 @@ void Session::DumpLocked(Cause cause, Status* status) {
   TextBuffer text;
   CaptureText(&text, status);
   if (!status->ok()) return;
-  files_.WriteDump(text.view(), options_.rolling && cause == Cause::kAutomatic, status);
+  const bool replaceable = cause == Cause::kExec || (options_.rolling && cause == Cause::kAutomatic);
+  files_.WriteDump(text.view(), replaceable, status);
   if (!status->ok()) return;
   files_.Trim(options_.max_dumps, options_.max_bytes);
   TrimTree(files_.base(), options_.max_tree_dumps, options_.max_tree_bytes);
@@ -520,12 +522,7 @@ void Session::AtEnd(int exit_code, int signal_number, bool quick) {
   // A child of vfork() or clone() shares our memory or our files: its end is not ours.
   if ((now != State::kRunning && now != State::kForkPending) || pid_ != getpid()) return;
   if (now == State::kForkPending && quick && !leaves_trace_) return;
-  // Another thread may be in the middle of a dump; it may also be one that will never finish it.
-  const int64_t deadline = NowMs() + 5000;
-  while (!TryLock()) {
-    if (NowMs() >= deadline || IsBusyHere()) return;
-    sched_yield();
-  }
+  if (!LockForLastDump()) return;
   Status status;
   if (state() == State::kForkPending) BecomeOwn(&status);
   if (state() == State::kRunning && !ended_ && !options_.quiet) {
@@ -536,6 +533,38 @@ void Session::AtEnd(int exit_code, int signal_number, bool quick) {
     if (!status.ok()) Complain(status);
     control_.Leave();
   }
+  Unlock();
+}
+
+// Another thread may be in the middle of a dump; it may also be one that will never finish it.
+bool Session::LockForLastDump() {
+  const int64_t deadline = NowMs() + 5000;
+  while (!TryLock()) {
+    if (NowMs() >= deadline || IsBusyHere()) return false;
+    sched_yield();
+  }
+  return true;
+}
+
+bool Session::IsRunningHere() const { return state() == State::kRunning && pid_ == getpid(); }
+
+void Session::BeforeExec() {
+  ErrnoGuard keep;
+  if (!LockForLastDump()) return;
+  if (state() == State::kRunning) {
+    Status status;
+    DumpLocked(Cause::kExec, &status);
+    if (!status.ok()) Complain(status);
+    // Nobody is left to answer requests, if all goes well.
+    control_.Leave();
+  }
+  Unlock();
+}
+
+void Session::AfterFailedExec() {
+  ErrnoGuard keep;
+  if (!LockForLastDump()) return;
+  if (state() == State::kRunning) control_.Join();
   Unlock();
 }
 

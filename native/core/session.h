@@ -86,6 +86,13 @@ class Session {
   // exit(), such as one whose exec failed; it leaves no files.
   void AtEnd(int exit_code, int signal_number, bool quick);
 
+  // The process is about to become another program: writes a dump that the next one replaces, should the exec fail.
+  void BeforeExec();
+  void AfterFailedExec();
+
+  // Async-signal-safe. Whether this process has a profile of its own; false in a child of vfork().
+  [[nodiscard]] bool IsRunningHere() const;
+
   // Async-signal-safe. Whether this thread is in the middle of a dump.
   [[nodiscard]] bool IsBusyHere() const;
 
@@ -101,7 +108,7 @@ class Session {
   void RequestDump();
 
  private:
-  enum class Cause : uint8_t { kAsked, kAutomatic, kLast };
+  enum class Cause : uint8_t { kAsked, kAutomatic, kLast, kExec };
 
   void StartLocked(Kind kind, int32_t parent_pid, const timespec& since, Status* status);
   bool RestartInChild();
@@ -114,6 +121,7 @@ class Session {
   void ArmIntervals();
   void PublishToChildren();
 
+  bool LockForLastDump();
   bool TryLock();
   void Lock();
   void Unlock();

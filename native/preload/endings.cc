@@ -141,6 +141,16 @@ void InstallSignalHandlers(int dump_signal) {
   }
 }
 
+bool DumpBeforeExec(Registers at, const char* file) {
+  // A forked child that execs at once has nothing of its own.
+  if (!g_session.IsRunningHere()) return false;
+  // Shells look for a program by trying folders.
+  if (strchr(file, '/') != nullptr && access(file, X_OK) != 0) return false;
+  if (CannotDump(at)) return false;
+  g_session.BeforeExec();
+  return true;
+}
+
 }  // namespace forkheap
 
 // Node sets every signal to SIG_DFL when it starts, libuv when the last listener is removed: our handlers stay under
@@ -193,7 +203,9 @@ FORKHEAP_EXPORT int raise(int number) {
 
 FORKHEAP_EXPORT void abort() {
   static std::atomic<void (*)()> cache{nullptr};
-  if (!CannotDump(FORKHEAP_CALLER_REGISTERS())) g_session.AtEnd(0, SIGABRT, true);
+  if (g_session.state() != forkheap::Session::State::kIdle && !CannotDump(FORKHEAP_CALLER_REGISTERS())) {
+    g_session.AtEnd(0, SIGABRT, true);
+  }
   auto next = cache.load();
   if (next == nullptr) next = reinterpret_cast<void (*)()>(dlsym(RTLD_NEXT, "abort"));
   next();

@@ -1,7 +1,9 @@
 // Start-up and end of the preload library, and the interface that it exports.
 
+#include <alloca.h>
 #include <dlfcn.h>
 #include <pthread.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -16,6 +18,7 @@
 #include "../core/session.h"
 #include "../core/unwinder.h"
 #include "../core/watcher.h"
+#include "child_environment.h"
 #include "interface.h"
 #include "interpose.h"
 
@@ -146,16 +149,45 @@ void InheritVariables() {
   forkheap::SetChildEnvironment(entries, count);
 }
 
+// The path of the running program. Not /proc/self/exe itself, after which an executed program would be called "exe".
+void OwnPath(char* path, size_t size) {
+  const ssize_t length = readlink("/proc/self/exe", path, size - 1);
+  path[length < 0 ? 0 : length] = '\0';
+  if (access(path, X_OK) != 0) snprintf(path, size, "/proc/self/exe");
+}
+
+// Returns only when that is impossible.
+void ExecuteWithAllocator(char* const* argv) {
+  char path[forkheap::kMaxPath];
+  OwnPath(path, sizeof(path));
+  const forkheap::ChildEnvironment own(path, environ, forkheap::Allocator::kYes);
+  if (!own.changes()) return;
+  const auto** env = static_cast<const char**>(alloca(own.entries() * sizeof(char*)));
+  own.Fill(env, static_cast<char*>(alloca(own.text_size())));
+  syscall(SYS_execve, path, argv, env);
+  forkheap::Log("%s cannot be executed a second time, with tcmalloc: this process is not profiled", path);
+}
+
+// This process was not taken for one that is profiled, and so has no tcmalloc.
+void InitWithoutAllocator(const forkheap::Environment& environment, int argc, char** argv) {
+  if (!environment.configured) return;
+  if (IsNode() || forkheap::CommandIsWanted(argc, argv) == forkheap::Wanted::kAnyway) ExecuteWithAllocator(argv);
+  if (!environment.follow_children) return;
+  InheritVariables();
+  if (environment.parent_pid != 0) g_session.StandAside();
+}
+
 // Runs before main(), and after gperftools' constructors.
 __attribute__((constructor)) void Init(int argc, char** argv) {
-  forkheap::g_unwinder.Init();
-  const bool loaded = g_gperftools.loaded() || g_gperftools.Load();
-  forkheap::g_unwinder.HideLeading(g_gperftools.code(),
-                                   forkheap::CodeRangeOf(reinterpret_cast<const void*>(&forkheap_get_interface)));
   forkheap::Options options;
   forkheap::Environment environment;
   forkheap::ReadEnvironment(&options, &environment);
   g_session.SetProcess(environment.kind, environment.parent_pid, environment.follow_children);
+  if (!g_gperftools.loaded() && forkheap::LacksAllocator()) return InitWithoutAllocator(environment, argc, argv);
+  forkheap::g_unwinder.Init();
+  const bool loaded = g_gperftools.loaded() || g_gperftools.Load();
+  forkheap::g_unwinder.HideLeading(g_gperftools.code(),
+                                   forkheap::CodeRangeOf(reinterpret_cast<const void*>(&forkheap_get_interface)));
   if (!loaded) {
     if (environment.configured) {
       forkheap::Log(
@@ -165,6 +197,11 @@ __attribute__((constructor)) void Init(int argc, char** argv) {
     return;
   }
   ForgetVariablesOfTcmalloc();
+  if (IsNode()) {
+    char path[forkheap::kMaxPath];
+    OwnPath(path, sizeof(path));
+    forkheap::SetOwnPath(path);
+  }
   // Later than tcmalloc's own registration: in the prepare step ours runs before its, in the child after.
   pthread_atfork([] { g_session.BeforeFork(); }, [] { g_session.AfterForkInParent(); },
                  [] {

@@ -2,15 +2,17 @@
 #pragma once
 
 #include <csignal>
-#include <cstddef>
+
+#include "../core/unwinder.h"
 
 namespace forkheap {
 
 // Our own handlers stand where the program left SIG_DFL: at the dump signal, and at signals that end the process.
 void InstallSignalHandlers(int dump_signal);
 
-// Children that are given an environment of their own get these "NAME=VALUE" entries too; none: they are left alone.
-void SetChildEnvironment(const char* const* entries, size_t count);
+// Before this process executes `file`: its last dump, if it is a profiled one. True when the caller must take that back
+// should it still be there. Async-signal-safe, also in a child of vfork().
+bool DumpBeforeExec(Registers at, const char* file);
 
 // Runs in a forked child, after the session's own handler. Where the sampler's stacks are no place to start the child's
 // profile from, the child's first allocation is.
