@@ -1,5 +1,6 @@
 // Forks children while four threads allocate and free all the time, and counts those that hang, crash or lose their
-// profile: with forkheap, with gperftools alone, and unprofiled.
+// profile: with forkheap, with gperftools alone, and unprofiled. And likewise from Node: an addon forks native helpers
+// while worker threads and libuv's thread pool allocate (`npm run build`, and the addon of test/fixtures, come first).
 //
 //   npm run bench:fork -- [--children 10000] [--threads 4] [--only exact,sampled,…] [--output FILE.md] [--json]
 //
@@ -16,6 +17,7 @@ import {
   plainEnv,
   preload,
   report,
+  root,
   run,
   table,
   tcmalloc,
@@ -99,6 +101,25 @@ async function stock() {
   }
 }
 
+/** The same from a Node process, which ends with an error at the first child that hangs or crashes. */
+async function service(mode, flags) {
+  const folder = tempFolder('bench-fork');
+  try {
+    const prefix = join(folder, 'p');
+    const file = join(root, 'test/fixtures/programs/native-fork-service.cjs');
+    const program = [process.execPath, file, blocks, bytes, children].map(String);
+    const result = await run(
+      forkheap('run', '-q', '--mode', mode, ...flags, '--dump-every', '0', '--prefix', prefix, '--', ...program),
+    );
+    if (result.status !== 0) return result;
+    const forked = JSON.parse(result.stdout).processes.filter(({ kind }) => kind === 'fork').length;
+    const line = JSON.stringify({ children: forked, hung: 0, crashed: 0 });
+    return { ...result, stdout: line, ...readProfiles(prefix, mode) };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
 const cases = {
   glibc: { name: 'no profiler, glibc', run: () => run(command()) },
   tcmalloc: { name: 'no profiler, tcmalloc', run: () => run(command(), plainEnv({ LD_PRELOAD: tcmalloc })) },
@@ -110,6 +131,11 @@ const cases = {
   heapcheck: {
     name: 'forkheap, HEAPCHECK=local',
     run: () => run(command(), plainEnv({ LD_PRELOAD: `${preload}:${tcmalloc}`, HEAPCHECK: 'local' })),
+  },
+  service: { name: 'forkheap, exact, from Node', run: () => service('exact', []) },
+  serviceSampled: {
+    name: 'forkheap, sampled, 64 KiB, from Node',
+    run: () => service('sampled', ['--sample-interval', '64KiB']),
   },
   stock: { name: `gperftools alone, HEAPPROFILE; stopped after ${enoughHung} hung`, run: stock },
 };
@@ -125,9 +151,20 @@ for (const name of options.only?.split(',') ?? Object.keys(cases)) {
     console.error(`${name}: ${line}${files === undefined ? '' : `, ${files} whole files, ${wrong} wrong`}`);
 }
 
-const milliseconds = (us) => (us / 1000).toFixed(2);
+const milliseconds = (us) => (us === undefined ? '' : (us / 1000).toFixed(2));
 const text = `${table(
-  ['', 'forked', 'hung', 'crashed', 'whole profiles', 'of these wrong', 'fork() median, ms', 'p99, ms'],
+  [
+    '',
+    'forked',
+    'hung',
+    'crashed',
+    'whole profiles',
+    'of these wrong',
+    'fork() median, ms',
+    'p99, ms',
+    'of this, prepare handlers: median, ms',
+    'p99, ms',
+  ],
   results.map((result) => [
     cases[result.name].name,
     result.children,
@@ -137,6 +174,8 @@ const text = `${table(
     result.wrong ?? '',
     milliseconds(result.forkUsMedian),
     milliseconds(result.forkUsP99),
+    milliseconds(result.waitUsMedian),
+    milliseconds(result.waitUsP99),
   ]),
 )}
 Measured ${where}.

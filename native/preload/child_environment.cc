@@ -217,7 +217,8 @@ bool LacksAllocator() {
 }
 
 void SetOwnPath(const char* path) {
-  if (strlen(path) < sizeof(g_own_path)) strcpy(g_own_path, path);  // NOLINT(clang-analyzer-security.insecureAPI.strcpy)
+  if (strlen(path) < sizeof(g_own_path))
+    strcpy(g_own_path, path);  // NOLINT(clang-analyzer-security.insecureAPI.strcpy)
 }
 
 void SetChildEnvironment(const char* const* entries, size_t count) {
@@ -228,7 +229,8 @@ void SetChildEnvironment(const char* const* entries, size_t count) {
   size_t size = 0;
   for (size_t i = 0; i < count; ++i) size += strlen(entries[i]) + 1;
   // Never freed, one for each start of a profile: a child may be reading them.
-  void* pages = mmap(nullptr, sizeof(ChildEnvironment::Variables) + size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* pages = mmap(nullptr, sizeof(ChildEnvironment::Variables) + size, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (pages == MAP_FAILED) return;
   auto* variables = static_cast<ChildEnvironment::Variables*>(pages);
   char* text = reinterpret_cast<char*>(variables + 1);

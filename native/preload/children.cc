@@ -45,8 +45,7 @@ using ExecFunction = int (*)(const char*, char* const*, char* const*);
 // Executes `file` by the function `real`. What this program holds is gone then: a profiled one leaves a dump first.
 int ExecBy(ExecFunction real, const char* file, char* const* argv, char* const* env) {
   const bool dumped = forkheap::DumpBeforeExec(FORKHEAP_CALLER_REGISTERS(), file);
-  const int result =
-      WithChildEnvironment(file, env, [&](char* const* changed) { return real(file, argv, changed); });
+  const int result = WithChildEnvironment(file, env, [&](char* const* changed) { return real(file, argv, changed); });
   if (dumped) forkheap::g_session.AfterFailedExec();
   return result;
 }
