@@ -1,80 +1,112 @@
-// How long child_process.spawn('true') takes from a process with many live native blocks: profiled, and not.
+// How long child_process.spawn('true') takes from a process with many live native blocks: profiled, and not, with as
+// much memory. The processes live side by side and spawn in turn, a few times each: what else the machine does meets all.
 //
-//   npm run bench:spawn -- [--blocks 1000000] [--rounds 5] [--spawns 200] [--load-spawns 2000] [--output FILE.md]
+//   npm run bench:spawn -- [--blocks 1000000] [--rounds 20] [--spawns 20] [--load-spawns 2000] [--output FILE.md]
 //
 // Status 1 when a spawn under load failed or left files behind.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { buildFolder, circumstances, forkheap, median, plainEnv, report, run, table, tempFolder } from '../common.mjs';
+import {
+  buildFolder,
+  circumstances,
+  forkheap,
+  median,
+  plainEnv,
+  report,
+  table,
+  tcmalloc,
+  tempFolder,
+} from '../common.mjs';
 
 const { values: options } = parseArgs({
   options: {
     blocks: { type: 'string', default: '1000000' },
-    rounds: { type: 'string', default: '5' },
-    spawns: { type: 'string', default: '200' },
+    rounds: { type: 'string', default: '20' },
+    spawns: { type: 'string', default: '20' },
     'load-spawns': { type: 'string', default: '2000' },
     output: { type: 'string', default: join(buildFolder, 'spawn.md') },
   },
 });
 
-const program = fileURLToPath(new URL('process.cjs', import.meta.url));
-const command = (ballast, spawns, load, atOnce) =>
-  [process.execPath, program, options.blocks, ballast, spawns, load, atOnce].map(String);
+const file = fileURLToPath(new URL('process.cjs', import.meta.url));
+const command = (ballast, load, atOnce) =>
+  [process.execPath, file, options.blocks, ballast, load, atOnce].map((word) => `${word}`);
 
-async function measured(argv) {
-  const { stdout, stderr, status, signal } = await run(argv, plainEnv(), { timeout: 600_000 });
-  if (status !== 0) throw new Error(`${argv.join(' ')} ended with ${signal ?? status}: ${stderr}`);
-  return JSON.parse(stdout.trimEnd().split('\n').at(-1));
+/** A process that spawns when it is asked: { rss, spawn(times), end() }. */
+async function start([program, ...args], env = plainEnv()) {
+  const child = spawn(program, args, { env, stdio: ['pipe', 'pipe', 'inherit'] });
+  const ended = once(child, 'exit');
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const answer = async () => {
+    const { value, done } = await lines.next();
+    if (done) throw new Error(`${program} ${args.join(' ')} ended with ${await ended}`);
+    return JSON.parse(value);
+  };
+  const { rss } = await answer();
+  return {
+    rss,
+    spawn: (times) => {
+      child.stdin.write(`${times}\n`);
+      return answer();
+    },
+    end: () => {
+      child.stdin.end();
+      return ended;
+    },
+  };
 }
 
-/** The same under forkheap; `names` are the files that it left. */
-async function profiled(argv) {
-  const folder = tempFolder('bench-spawn');
-  try {
-    const result = await measured(
-      forkheap('run', '-q', '--dump-every', '0', '--prefix', join(folder, 'p'), '--', ...argv),
-    );
-    return { ...result, names: readdirSync(folder) };
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-}
+const folder = tempFolder('bench-spawn');
+const profiled = (name, argv) =>
+  start(forkheap('run', '-q', '--dump-every', '0', '--prefix', join(folder, name), '--', ...argv));
+const withTcmalloc = (ballast) => start(command(ballast, 0, 1), plainEnv({ LD_PRELOAD: tcmalloc }));
 
 const where = circumstances();
-const cases = { plain: [], profiled: [], ballast: [] };
-const spawns = options.spawns;
+const exact = await profiled('p', command(0, 0, 1));
+const plain = await start(command(0, 0, 1));
+const plainTcmalloc = await withTcmalloc(0);
+const cases = {
+  'forkheap, exact': exact,
+  'no profiler, the same memory': await start(command(Math.max(0, exact.rss - plain.rss), 0, 1)),
+  'no profiler, tcmalloc, the same memory': await withTcmalloc(Math.max(0, exact.rss - plainTcmalloc.rss)),
+  'no profiler': plain,
+};
+await plainTcmalloc.end();
+const times = Object.fromEntries(Object.keys(cases).map((name) => [name, { callUs: [], endUs: [] }]));
+for (const one of Object.values(cases)) await one.spawn(5);
 for (let round = 0; round < Number(options.rounds); round++) {
-  const plain = await measured(command(0, spawns, 0, 1));
-  const exact = await profiled(command(0, spawns, 0, 1));
-  const ballast = await measured(command(Math.max(0, exact.rss - plain.rss), spawns, 0, 1));
-  cases.plain.push(plain);
-  cases.profiled.push(exact);
-  cases.ballast.push(ballast);
+  for (const [name, one] of Object.entries(cases)) {
+    const { callUs, endUs } = await one.spawn(options.spawns);
+    times[name].callUs.push(...callUs);
+    times[name].endUs.push(...endUs);
+  }
 }
-const underLoad = await profiled(command(0, options['load-spawns'], 2, 4));
-const manifests = underLoad.names.filter((name) => name.endsWith('.json')).length;
+for (const one of Object.values(cases)) await one.end();
 
-const names = { plain: 'no profiler', profiled: 'forkheap, exact', ballast: 'no profiler, as much memory as with it' };
-// The median of the rounds' medians.
-const middle = (results, what) => median(results.map((result) => median(result[what])));
-const plainCall = middle(cases.plain, 'callUs');
-const plainEnd = middle(cases.plain, 'endUs');
-const rows = Object.entries(cases).map(([name, results]) => {
-  const call = middle(results, 'callUs');
-  const end = middle(results, 'endUs');
-  return [
-    names[name],
-    (median(results.map((result) => result.rss)) / 2 ** 20).toFixed(0),
-    (call / 1000).toFixed(2),
-    (call / plainCall).toFixed(2),
-    (end / 1000).toFixed(2),
-    (end / plainEnd).toFixed(2),
-  ];
-});
+const loaded = await profiled('loaded', command(0, 2, 4));
+const underLoad = await loaded.spawn(options['load-spawns']);
+await loaded.end();
+const manifests = readdirSync(folder).filter((name) => name.startsWith('loaded_') && name.endsWith('.json')).length;
+rmSync(folder, { recursive: true });
+
+const base = times['no profiler, the same memory'];
+const milliseconds = (of) => (median(of) / 1000).toFixed(2);
+const ratio = (of, to) => (median(of) / median(to)).toFixed(2);
+const rows = Object.entries(times).map(([name, { callUs, endUs }]) => [
+  name,
+  (cases[name].rss / 2 ** 20).toFixed(0),
+  milliseconds(callUs),
+  ratio(callUs, base.callUs),
+  milliseconds(endUs),
+  ratio(endUs, base.endUs),
+]);
 const text = `${table(['', 'RSS, MiB', 'spawn(), median ms', 'ratio', 'until the exit, median ms', 'ratio'], rows)}
-${options.blocks} live native blocks; ${options.rounds} interleaved rounds of ${spawns} spawns each.
+${options.blocks} live native blocks; ${options.rounds} rounds of ${options.spawns} spawns each, in turn.
 
 Under load (2 worker threads and the thread pool allocating, 4 spawns at once): ${underLoad.endUs.length} spawns,
 ${underLoad.failed} failed, none hung; ${manifests} process left files, which is the one that spawned.

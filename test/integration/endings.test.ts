@@ -1,5 +1,6 @@
 // Whatever way a process ends, it leaves a whole profile with what it leaked, and how it ended.
-import { readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import t, { type Test } from 'tap';
 import { leaksIn, program, tempPrefix } from '../helpers/fixtures.js';
 import { script } from '../helpers/preloaded.js';
@@ -134,17 +135,21 @@ t.test('a forked child: SIGKILL, after a dump at a threshold', async (t) => {
   t.match(manifestOf(run.prefix, processes[1]?.pid ?? 0), { kind: 'fork', exit: null });
 });
 
-t.test('a cluster: a worker that disconnects, one that is killed, one that exits', async (t) => {
+t.test('a cluster: workers that disconnect, are killed, exit, and call process.reallyExit', async (t) => {
   const code = `
     const cluster = require('node:cluster');
     const { leaky } = require('./test/fixtures/programs/leaky.cjs');
     if (cluster.isWorker) {
       leaky.leak(${BLOCKS}, ${BYTES});
-      process.on('message', (how) => how === 'disconnect' ? cluster.worker.disconnect() : process.exit(6));
+      process.on('message', (how) => {
+        if (how === 'disconnect') cluster.worker.disconnect();
+        else if (how === 'reallyExit') process.reallyExit(8);
+        else process.exit(6);
+      });
       process.send(process.pid);
     } else {
       const pids = {};
-      for (const how of ['disconnect', 'kill', 'exit']) {
+      for (const how of ['disconnect', 'kill', 'exit', 'reallyExit']) {
         const worker = cluster.fork();
         worker.once('message', (pid) => {
           pids[how] = pid;
@@ -158,12 +163,80 @@ t.test('a cluster: a worker that disconnects, one that is killed, one that exits
   const prefix = tempPrefix(t);
   const file = t.testdir({ 'cluster.cjs': code.replaceAll('./test/', `${process.cwd()}/test/`) });
   const run = await runProfiled(t, [process.execPath, `${file}/cluster.cjs`], { prefix });
-  const pids = JSON.parse(run.result.stdout) as Record<'disconnect' | 'kill' | 'exit', number>;
+  const pids = JSON.parse(run.result.stdout) as Record<'disconnect' | 'kill' | 'exit' | 'reallyExit', number>;
   const leaks = await leaksOf(t, prefix);
   for (const pid of Object.values(pids)) t.match(leaks.get(pid), leak);
   t.match(manifestOf(prefix, pids.disconnect), { kind: 'cluster-worker', exit: { code: 0, signal: null } });
   t.match(manifestOf(prefix, pids.kill), { exit: { code: null, signal: 'SIGTERM' } });
   t.match(manifestOf(prefix, pids.exit), { exit: { code: 6, signal: null } });
+  t.match(manifestOf(prefix, pids.reallyExit), { exit: { code: 8, signal: null } });
+});
+
+// By growth, which unlike time is the same in every run: what is lost is one interval at most, or two when the end comes
+// in the middle of a dump.
+const INTERVAL = 8 << 20;
+const byGrowth = ['--dump-every', '0', '--dump-inuse', String(INTERVAL)];
+
+t.test('SIGKILL of a cluster worker: its profile is one interval old at most', async (t) => {
+  const code = `
+    const cluster = require('node:cluster');
+    const { leaky } = require('${process.cwd()}/test/fixtures/programs/leaky.cjs');
+    if (cluster.isWorker) {
+      for (let i = 0; i < 40; i++) leaky.leak(1, 1_000_000);
+      process.send(process.pid, () => process.kill(process.pid, 'SIGKILL'));
+    } else {
+      cluster.fork().on('message', (pid) => console.log(pid)).on('exit', (code, signal) => console.log(signal));
+    }
+  `;
+  const prefix = tempPrefix(t);
+  const file = `${dirname(prefix)}/leaking.cjs`;
+  writeFileSync(file, code);
+  const run = await runProfiled(t, [process.execPath, file], { prefix, flags: byGrowth });
+  const [pid, signal] = run.result.stdout.trimEnd().split('\n');
+  t.equal(signal, 'SIGKILL');
+  const { inuseSpace = 0 } = (await leaksOf(t, prefix)).get(Number(pid)) ?? {};
+  t.ok(inuseSpace >= 40_000_000 - INTERVAL && inuseSpace <= 40_000_000, `${inuseSpace} bytes of 40 MB`);
+  t.match(manifestOf(prefix, Number(pid)), { kind: 'cluster-worker', exit: null });
+});
+
+/** A cgroup that may hold so many bytes; undefined where none can be made. */
+function memoryCgroup(t: Test, bytes: number): string | undefined {
+  const v1 = '/sys/fs/cgroup/memory';
+  const [parent, limit] = existsSync(v1) ? [v1, 'memory.limit_in_bytes'] : ['/sys/fs/cgroup', 'memory.max'];
+  const group = `${parent}/forkheap-test-${process.pid}`;
+  try {
+    mkdirSync(group);
+    t.teardown(() => rmdirSync(group));
+    writeFileSync(`${group}/${limit}`, String(bytes));
+    return group;
+  } catch {
+    return undefined;
+  }
+}
+
+t.test("the kernel's out-of-memory killer", async (t) => {
+  const group = memoryCgroup(t, 250 << 20);
+  // Where we may make no cgroup, the program sends itself what the killer sends.
+  t.comment(group ?? 'no cgroup can be made here: SIGKILL stands for it');
+  const step = 1 << 20;
+  const code = `
+    const { leaky } = require('./test/fixtures/programs/leaky.cjs');
+    const { writeSync } = require('node:fs');
+    console.log(process.pid);
+    for (let i = 1; i <= 1000; i++) {
+      if (i === 200 && ${group === undefined}) process.kill(process.pid, 'SIGKILL');
+      leaky.leak(${step >> 12}, 4096);
+      writeSync(1, i + '\\n');
+    }
+  `;
+  const inGroup = ['sh', '-c', `${group === undefined ? 'true' : `echo $$ > ${group}/cgroup.procs`}; exec "$@"`, 'sh'];
+  const run = await runProfiled(t, [...inGroup, ...script(code)], { status: 137, flags: byGrowth });
+  const lines = run.result.stdout.trimEnd().split('\n').map(Number);
+  const [pid = 0, leaked = 0] = [lines[0], (lines.at(-1) ?? 0) * step];
+  t.ok(leaked > 3 * INTERVAL, `killed after ${leaked} bytes`);
+  const { inuseSpace = 0 } = (await leaksOf(t, run.prefix)).get(pid) ?? {};
+  t.ok(inuseSpace >= leaked - 2 * INTERVAL && inuseSpace <= leaked + step, `${inuseSpace} bytes of ${leaked}`);
+  t.equal(manifestOf(run.prefix, pid).exit, null);
 });
 
 function contains(file: string, pattern: RegExp): boolean {
