@@ -13,6 +13,8 @@ class Merger {
   readonly #samples: Sample[] = [];
   readonly #stacks = new Map<string, Sample>();
   readonly #ids = new Map<Location, number>();
+  /** Stacks by a hash of their locations' numbers. */
+  readonly #shared = new Map<number, readonly Location[]>();
   readonly #warnings = new Set<string>();
   readonly #repeated: ReadonlySet<string>;
 
@@ -32,8 +34,8 @@ class Merger {
     const moved = new Map<Location, Location>();
     for (const location of profile.locations) moved.set(location, this.#location(location, profile));
     for (const sample of profile.samples) {
-      const locations = own ? (sample.locations as Location[]) : [...sample.locations];
-      for (let i = 0; i < locations.length; i++) locations[i] = moved.get(locations[i] as Location) as Location;
+      const locations = this.#stack(sample.locations, moved);
+      if (own) (sample as { locations: readonly Location[] }).locations = locations;
       this.#sample(own ? sample : { ...sample, locations });
     }
   }
@@ -79,6 +81,21 @@ class Merger {
       merged.frames = location.frames;
     }
     return merged;
+  }
+
+  /** The merged stack; one array for all samples with it, for processes of one service have most of their stacks in common. */
+  #stack(locations: readonly Location[], moved: ReadonlyMap<Location, Location>): readonly Location[] {
+    let hash = locations.length;
+    for (const location of locations) {
+      hash = (Math.imul(hash, 0x01000193) ^ (this.#ids.get(moved.get(location) as Location) as number)) | 0;
+    }
+    const known = this.#shared.get(hash);
+    const same =
+      known?.length === locations.length && locations.every((location, i) => moved.get(location) === known[i]);
+    if (known !== undefined && same) return known;
+    const stack = locations.map((location) => moved.get(location) as Location);
+    if (known === undefined) this.#shared.set(hash, stack);
+    return stack;
   }
 
   #sample(sample: Sample): void {
