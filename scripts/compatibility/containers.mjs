@@ -5,19 +5,20 @@
 //
 //   node scripts/compatibility/containers.mjs [TARBALL]      by default the one that `npm run pack` makes first
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { markdown, writePart } from './document.mjs';
 import { nodeFolder, place, project, run, say } from './systems.mjs';
 
-const given = process.argv[2];
+const given = process.argv[2] === undefined ? undefined : resolve(process.argv[2]);
 const USER = 65532;
 const npm = ['install', '--no-audit', '--no-fund', '--ignore-scripts', '--prefer-offline'];
 
 /** The service, and forkheap from the tarball, installed as the Dockerfiles do. */
 function application() {
   const folder = mkdtempSync(join(tmpdir(), 'forkheap-containers-'));
+  chmodSync(folder, 0o755);
   const tarball =
     given ?? run(process.execPath, join(project, 'scripts/pack/pack.mjs'), `--destination=${folder}`).trim();
   cpSync(join(project, 'test/pack/consumer/service.js'), join(folder, 'server.js'));
@@ -90,6 +91,7 @@ function tryImage({ root, dockerfile, node, app }) {
     ['--mount', 'bash', '-euo', 'pipefail', '-c', script, 'image', ...commandOf(dockerfile)],
     {
       encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'pipe'],
       env: {
         PATH: '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin',
         HOME: '/app',
@@ -104,7 +106,10 @@ function tryImage({ root, dockerfile, node, app }) {
       maxBuffer: 1 << 28,
     },
   );
-  if (result.status !== 0) return `no: ${result.stderr.trim().split('\n').at(-1)}`;
+  if (result.status !== 0) {
+    say(result.stderr);
+    return `no: ended with ${result.signal ?? result.status}`;
+  }
   const { processes, rows } = JSON.parse(result.stdout);
   const row = rows.find(({ name }) => name.startsWith('db_get_many'));
   if (row?.package !== 'leveldown') return `no: ${processes.length} processes, nothing of leveldown`;

@@ -11,6 +11,14 @@ export function markdown([head, ...rows]) {
   return line(head) + line(head.map(() => '---')) + rows.map(line).join('');
 }
 
+/** The rows of the table in a part, without its head. */
+export function readPart(name) {
+  const text = readFileSync(file, 'utf8');
+  const part = text.slice(text.indexOf(`<!-- ${name} -->`), text.indexOf(`<!-- /${name} -->`));
+  const rows = part.split('\n').filter((line) => line.startsWith('| '));
+  return rows.slice(2).map((line) => line.slice(2, -2).split(' | '));
+}
+
 /** Replaces the part of this name. */
 export function writePart(name, text) {
   const [begin, end] = [`<!-- ${name} -->\n`, `<!-- /${name} -->\n`];

@@ -9,7 +9,7 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { markdown, writePart } from './document.mjs';
+import { markdown, readPart, writePart } from './document.mjs';
 import { gperftoolsOf, nodeFolder, place, project, run, say, system } from './systems.mjs';
 
 const { values: options, positionals: files } = parseArgs({
@@ -100,7 +100,15 @@ function below(suite) {
 }
 
 const rows = [...list(options.node).map(onNode), ...list(options.suites).map(below)];
-const table = markdown([['Node.js', 'gperftools', 'system', 'passed', 'failed'], ...rows]);
-process.stdout.write(table);
-if (files.length === 0) writePart('suite', table);
+const head = ['Node.js', 'gperftools', 'system', 'passed', 'failed'];
+process.stdout.write(markdown([head, ...rows]));
+if (files.length === 0) {
+  // Rows of other Nodes and Debians stay as they are.
+  const same = (a, b) => a[0].split('.')[0] === b[0].split('.')[0] && a[2] === b[2];
+  const others = readPart('suite').filter((row) => !rows.some((other) => same(row, other)));
+  writePart(
+    'suite',
+    markdown([head, ...[...others, ...rows].sort((a, b) => a[1].localeCompare(b[1], 'en', { numeric: true }))]),
+  );
+}
 if (rows.some(([, , , , failed]) => failed > 0)) process.exitCode = 1;

@@ -12,7 +12,7 @@ root=$place/debian11
 work=$place/work
 out=$place/linux-arm64
 # What the package brings is built by build-native.sh's rules, and in its root.
-[[ -e $root/.complete && -d $work/native ]] || fail 'pack: run scripts/pack/build-native.sh first'
+[[ -e $root/.complete && -d $work ]] || fail 'pack: run scripts/pack/build-native.sh first'
 [[ $(id -u) == 0 ]] || fail 'pack: the native parts are built in a chroot, which root alone can enter'
 
 inside() {
@@ -32,7 +32,8 @@ fi
 export PACK_ROOT=$root PACK_PROJECT=$PWD PACK_WORK=$work PACK_INCLUDE PACK_VERSION
 PACK_INCLUDE=$(node_dir)/include
 PACK_VERSION=$(node --print 'require("./package.json").version')
-rm -rf "$out" "$work/arm64"
+rm -rf "$out" "$work/arm64" "$work/native"
+cp -a native "$work/"
 mkdir -p "$out/lib" "$work/arm64"
 unshare --mount bash -euo pipefail -c '
   mount --bind "$PACK_PROJECT" "$PACK_ROOT$PACK_PROJECT"
