@@ -77,11 +77,11 @@ t.test('maxBytes', async (t) => {
   const { sizes } = await callApi<Dumped>(t, prefix, dumping(''));
   const limit = Math.round(3.5 * Math.max(...sizes));
   const { pid, kept, totals } = await callApi<Dumped>(t, `${prefix}-limited`, dumping(`maxBytes: ${limit}`));
-  t.same(
-    kept.at(-1),
-    [1, DUMPS - 1, DUMPS].map((number) => nameOf(pid, number).replace('profile', 'profile-limited')),
-    'three of about a third each',
-  );
+  // Three of about a third each; gperftools 2.16 and newer have larger and smaller ones.
+  const names = kept.at(-1) ?? [];
+  const expected = [1, DUMPS - 1, DUMPS].map((number) => nameOf(pid, number).replace('profile', 'profile-limited'));
+  t.same([names[0], ...names.slice(-2)], expected);
+  t.ok(names.length <= 4, `${names.length} dumps`);
   t.ok(Math.max(...totals) <= limit, `${Math.max(...totals)} bytes are within ${limit}`);
 });
 

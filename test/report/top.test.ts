@@ -46,10 +46,14 @@ t.test('a program with known allocations', async (t) => {
   t.test('inlined calls, recursion, stripped code', async (t) => {
     t.match(rowOf(json, 'known::InlinedInto'), { self: { inuseSpace: 0 }, cumulative: { inuseSpace: 33_330 } });
     t.match(rowOf(json, 'known::Recursive'), { cumulative: { inuseObjects: 9, inuseSpace: 4500 } }, 'counted once');
-    t.match(rowOf(json, 'main'), { cumulative: { inuseSpace: headerOf(known.exactDump).inuse } });
+    // Some systems' loaders allocate a little before main().
+    const outside = headerOf(known.exactDump).inuse - (rowOf(json, 'main')?.cumulative.inuseSpace ?? 0);
+    t.ok(outside >= 0 && outside < 512, `${outside} bytes are not below main()`);
     const hidden = json.rows.find((row) => row.mapping?.endsWith('libknown.so') && row.name !== 'library_allocate');
     t.match(hidden, { name: /^0x[0-9a-f]+ \(libknown\.so\)$/, self: { inuseObjects: 20, inuseSpace: 14_000 } });
-    t.match(json.unsymbolized, [{ file: /libknown\.so$/, reason: 'no symbol there', locations: 1 }]);
+    // System libraries have no names for their local functions.
+    const unknown = json.unsymbolized.filter(({ file }) => /known/.test(file));
+    t.match(unknown, [{ file: /libknown\.so$/, reason: 'no symbol there', locations: 1 }]);
   });
 
   t.test('lines and files', async (t) => {
@@ -112,7 +116,7 @@ t.test('a program with known allocations', async (t) => {
     const text = topText(profile, symbols, { ...DEFAULTS, limit: 3 }, TEXT);
     t.match(text, /97\.7 KiB +\d+\.\d% +97\.7 KiB +\d+\.\d% +100 +known::Direct +known\n/);
     t.match(text, /\d+ more rows with .*--limit 0 shows all/);
-    t.match(text, /1 of \d+ addresses have no name:\n {2}1 {2}.*libknown\.so: no symbol there/);
+    t.match(text, /\d+ of \d+ addresses have no name:\n(?: {2}\d+ {2}.*\n)*? {2}1 {2}.*libknown\.so: no symbol there/);
     const narrow = topText(profile, symbols, DEFAULTS, { width: 80, color: false }).split('\n');
     t.ok(
       narrow.filter((line) => !line.includes('no symbol there')).every((line) => line.length <= 80),
