@@ -3,8 +3,10 @@
 //
 //   node probe.mjs PACKAGE PROGRAMS FOLDER      an installed package, test/fixtures/programs, a folder for profiles
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 const [pack, programs, folder] = process.argv.slice(2);
 const main = join(pack, 'lib/cli/main.js');
@@ -67,6 +69,16 @@ function eachExact({ place, expected }, kinds) {
   }
 }
 
+const api = createRequire(import.meta.url)(pack);
+const leaks = fileURLToPath(new URL('leaks.cjs', import.meta.url));
+
+/** A check has found a leak of so many bytes, and nothing in work that leaks nothing. */
+function leakFound(stdout, most, least = most) {
+  const { found, bytes, clean } = JSON.parse(stdout.trimEnd().split('\n').at(-1));
+  if (!found || bytes > most || bytes < least) throw new Error(`${bytes} bytes instead of ${most}`);
+  if (!clean) throw new Error('work without a leak is said to leak');
+}
+
 // The child ends with _exit(): exit() in a forked child of Node 26 may hang, with and without forkheap.
 const fork = join(programs, 'native-fork.cjs');
 const checks = {
@@ -89,16 +101,24 @@ const checks = {
       throw new Error('no JavaScript function above LeakBlocks');
   },
   'growth check': () => {
-    if (!existsSync(join(pack, 'lib/cli/commands/check.js'))) return '-';
-    const test = join(folder, 'growth.cjs');
-    if (!existsSync(test)) return '-';
-    run([main, 'check', '--', process.execPath, test]);
+    if (api.checkNativeLeaks === undefined) return '-';
+    const args = [leaks, 'growth', pack, programs];
+    const { stdout } = run([main, 'run', '-q', '--prefix', join(folder, 'g'), '--', process.execPath, ...args]);
+    leakFound(stdout, 10_000);
   },
   'leak checker': () => {
-    const library = process.env.PROBE_TCMALLOC;
-    const result = run(['-e', '0'], { HEAPCHECK: 'local', LD_PRELOAD: library });
-    // Without it HEAPCHECK is not looked at. That is what "no" means here, it is no failure of forkheap.
-    if (!result.stderr.includes('heap leak checker is active')) throw new Error('this gperftools has none');
+    if (api.HeapLeakChecker === undefined) return '-';
+    let env;
+    try {
+      env = api.heapProfileEnv({ leakCheck: 'local', prefix: join(folder, 'l') });
+    } catch (error) {
+      // That is what "no" means here: it is no failure of forkheap.
+      if (error.code === 'ERR_FORKHEAP_LEAK_CHECKER_UNSUPPORTED') throw new Error('this gperftools has none');
+      throw error;
+    }
+    const { stdout } = run([leaks, 'checker', pack, programs], env);
+    // A word on an old stack may still point to a few of the blocks.
+    leakFound(stdout, 100_000, 95_000);
   },
 };
 

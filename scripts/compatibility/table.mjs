@@ -4,7 +4,7 @@
 //
 //   node scripts/compatibility/table.mjs [--node 20,22,24,26,debian] [--suites bookworm,trixie,sid]
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -37,10 +37,9 @@ function probe(root, node, pack) {
     mount -t proc proc "$ROOT/proc"
     mount --rbind /dev "$ROOT/dev"
     exec chroot "$ROOT" "$@"`;
-  cpSync(join(project, 'scripts/compatibility/growing.cjs'), join(folder, 'growth.cjs'));
   const programs = join(project, 'test/fixtures/programs');
   const args = [node, join(project, 'scripts/compatibility/probe.mjs'), pack, programs, folder];
-  const env = { PATH: process.env.PATH, HOME: folder, PROBE_TCMALLOC: library, FORKHEAP_TCMALLOC: library };
+  const env = { PATH: process.env.PATH, HOME: folder, FORKHEAP_TCMALLOC: library };
   try {
     const result = spawnSync('unshare', ['--mount', 'bash', '-euo', 'pipefail', '-c', script, 'probe', ...args], {
       encoding: 'utf8',

@@ -1,2 +1,0 @@
-// Grows by nothing: a program that a leak check must pass.
-setImmediate(() => {});
