@@ -2,6 +2,8 @@
 // profiler goes through here, and so through the fork gate.
 #pragma once
 
+#include <unistd.h>
+
 #include <atomic>
 #include <cstdint>
 #include <cstring>
