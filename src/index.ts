@@ -44,3 +44,4 @@ export { toSpeedscope } from './report/speedscope.js';
 export { foldInternals } from './symbolize/fold.js';
 export { sampleOwner } from './symbolize/resolve.js';
 export { type SymbolizeResult, symbolize, type Unsymbolized } from './symbolize/symbolize.js';
+export { sampleThread } from './symbolize/thread.js';

@@ -1,9 +1,10 @@
 import { posix } from 'node:path';
 import type { Location, Profile, ProfiledProcess, Sample, Values } from '../profile/model.js';
 import { resolveLocation, type ShownFrame, sampleOwner } from '../symbolize/resolve.js';
+import { sampleThread } from '../symbolize/thread.js';
 
 /** What a row stands for. @since 0.1.0 */
-export type GroupBy = 'function' | 'line' | 'mapping' | 'package' | 'process';
+export type GroupBy = 'function' | 'line' | 'mapping' | 'package' | 'process' | 'thread';
 
 /** A row: what was allocated there itself (`self`), and there or in what it called (`cumulative`). */
 export interface Row {
@@ -40,6 +41,7 @@ interface LocationEntries {
   callers: Entry[];
 }
 
+const NOWHERE = { name: '', file: '', line: 0, mapping: '', package: '' };
 const NO_STACK: Location = {
   address: 0,
   mapping: null,
@@ -77,7 +79,11 @@ class Grouping {
     if (this.#by === 'process') {
       const { pid, command, id } = sample.process;
       const name = `${pid || posix.basename(id)}${command === '' ? '' : ` ${command}`}`;
-      this.#own(this.#row(id, { name, file: '', line: 0, mapping: '', package: '' }), sample);
+      this.#own(this.#row(id, { ...NOWHERE, name }), sample);
+      return;
+    }
+    if (this.#by === 'thread') {
+      this.#own(this.#row(sampleThread(sample), { ...NOWHERE, name: sampleThread(sample) }), sample);
       return;
     }
     const stack = sample.locations.length === 0 ? [NO_STACK] : sample.locations;
@@ -192,7 +198,7 @@ export interface RowsOptions {
 }
 
 /**
- * Who allocated: a profile's samples by function, line, mapping, package or process, sorted.
+ * Who allocated: a profile's samples by function, line, mapping, package, process or kind of thread, sorted.
  *
  * @param profile symbolized, or rows have hexadecimal names.
  * @since 0.1.0

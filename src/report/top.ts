@@ -116,6 +116,7 @@ const ROW_TITLES: Record<GroupBy, string> = {
   mapping: 'FILE',
   package: 'PACKAGE',
   process: 'PROCESS',
+  thread: 'THREAD',
 };
 
 /** Where a row's code is: the package and file mapped, or its source line. */
@@ -143,7 +144,7 @@ function rowTable(profile: Profile, options: TopOptions, text: TextOptions, proc
   const shown = cut(all, limit);
   const [beside, besideTitle] = BESIDE[sort];
   const several = process === undefined && profile.processes.length > 1 && by !== 'process';
-  const stacked = by !== 'process';
+  const stacked = by !== 'process' && by !== 'thread';
   const placed = by === 'function' || by === 'line' || by === 'mapping';
   const right = 'right' as const;
   const share = signed ? [] : [{ title: '%', align: right }];

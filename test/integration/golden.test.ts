@@ -7,6 +7,7 @@ import { readProfile } from '../../src/files/profile.js';
 import type { Sample } from '../../src/profile/model.js';
 import { resolveStack, type ShownFrame, sampleOwner } from '../../src/symbolize/resolve.js';
 import { symbolize } from '../../src/symbolize/symbolize.js';
+import { sampleThread } from '../../src/symbolize/thread.js';
 import { root } from '../helpers/process.js';
 import { runProfiled } from '../helpers/profiles.js';
 
@@ -60,6 +61,11 @@ const JAVASCRIPT: Record<string, string | [name: string, file: string, line: num
   'other-package': 'inPackage',
   'worker-thread': 'inWorker',
 };
+
+const THREADS = new Map([
+  ['native-thread', 'threads of golden-native'],
+  ['worker-thread', 'worker threads'],
+]);
 
 const source = (name: string): string => join(root, 'test/fixtures/golden', name);
 
@@ -141,6 +147,8 @@ t.test('every block is put on its function, line and package', async (t) => {
       tail: 'golden-native',
     };
     if (t.same(described, [expected], place)) hits++;
+    const thread = THREADS.get(place);
+    if (thread !== undefined) t.same(found.map(sampleThread), [thread], `${place}: its thread`);
   }
   t.comment(`${hits} of ${places.length} places`);
   t.ok(places.length >= 30);

@@ -6,7 +6,7 @@ import { parseCount } from '../options.js';
 import { print, printJson, textOptions } from '../output.js';
 import { addFilterOptions, type FilterFlags, load, VALUES } from '../report-options.js';
 
-const GROUPS: GroupBy[] = ['function', 'line', 'mapping', 'package', 'process'];
+const GROUPS: GroupBy[] = ['function', 'line', 'mapping', 'package', 'process', 'thread'];
 const DEFAULT_ROWS = 20;
 const DEFAULT_ROWS_PER_PROCESS = 5;
 
