@@ -18,6 +18,7 @@
       "product_prefix": "",
       "product_extension": "so",
       "sources": [
+        "native/core/block_table.cc",
         "native/core/cfi.cc",
         "native/core/code_map.cc",
         "native/core/code_sites.cc",
@@ -33,6 +34,7 @@
         "native/core/proc.cc",
         "native/core/samples.cc",
         "native/core/session.cc",
+        "native/core/stack_table.cc",
         "native/core/symbols.cc",
         "native/core/tree_limits.cc",
         "native/core/unwinder.cc",
@@ -41,7 +43,8 @@
         "native/preload/children.cc",
         "native/preload/endings.cc",
         "native/preload/init.cc",
-        "native/preload/interpose.cc"
+        "native/preload/interpose.cc",
+        "native/preload/profiler_api.cc"
       ],
       "cflags": ["-fPIC", "-ftls-model=initial-exec"],
       "ldflags": ["-Wl,-z,defs", "-static-libstdc++", "-static-libgcc", "-Wl,--exclude-libs,ALL"],

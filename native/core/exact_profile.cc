@@ -1,70 +1,133 @@
 #include "exact_profile.h"
 
-#include <cinttypes>
-#include <cstring>
-
+#include "gate.h"
+#include "gperftools.h"
 #include "proc.h"
+#include "profile_line.h"
+#include "session.h"
+#include "thread_state.h"
 
 namespace forkheap {
 
+ExactProfile g_exact_profile;
+
 namespace {
 
-// " 0x%08lx", without the cost of printf for each of 32 frames.
-void AppendAddress(uint64_t address, TextBuffer* out) {
-  char text[20];
-  char* at = text + sizeof(text);
-  int digits = 0;
-  for (; address != 0 || digits < 8; address >>= 4, ++digits) *--at = "0123456789abcdef"[address & 15];
-  *--at = 'x';
-  *--at = '0';
-  *--at = ' ';
-  out->Append({at, static_cast<size_t>(text + sizeof(text) - at)});
-}
+// As long as fork() waits.
+constexpr int64_t kPatienceMs = 10'000;
 
-void AppendCounts(const RawStack& counts, TextBuffer* out) {
-  out->Format("%6" PRId64 ": %8" PRId64 " [%6" PRId64 ": %8" PRId64 "] @", counts.allocs - counts.frees,
-              counts.alloc_size - counts.free_size, counts.allocs, counts.alloc_size);
-}
-
-// Calls `visit(counts, addresses)` for each stack of `raw`.
-template <typename Visit>
-void ForEach(TextBuffer* raw, Visit visit) {
-  const char* at = raw->data();
-  const char* end = at + raw->size();
-  while (at < end) {
-    RawStack counts;
-    memcpy(&counts, at, sizeof(counts));
-    at += sizeof(counts);
-    visit(counts, reinterpret_cast<const uint64_t*>(at));
-    at += static_cast<size_t>(counts.depth) * sizeof(uint64_t);
+// Runs inside malloc.
+void OnNew(const void* pointer, size_t size) {
+  const Registers at = FORKHEAP_CALLER_REGISTERS();
+  {
+    GateGuard gate(g_gate);
+    if (gate.entered() && g_session.EnterHook()) g_exact_profile.RecordAlloc(pointer, size, at);
   }
+  if (t_state.depth == 0) g_session.Checkpoint(size);
 }
+
+// Runs inside free.
+void OnDelete(const void* pointer) {
+  {
+    GateGuard gate(g_gate);
+    if (gate.entered() && g_session.EnterHook()) g_exact_profile.RecordFree(pointer);
+  }
+  if (t_state.depth == 0) g_session.Checkpoint(0);
+}
+
+// One stack as it was when the dump looked at it.
+struct Seen {
+  StackCounts counts;
+  const uintptr_t* frames;
+  int64_t depth;
+};
 
 }  // namespace
 
-void AppendRawStack(const RawStack& counts, const void* const* stack, TextBuffer* raw) {
-  raw->Append({reinterpret_cast<const char*>(&counts), sizeof(counts)});
-  raw->Append({reinterpret_cast<const char*>(stack), static_cast<size_t>(counts.depth) * sizeof(void*)});
+bool ExactProfile::Start() {
+  missed_.store(0);
+  active_.store(true);
+  if (g_gperftools.AddHooks(OnNew, OnDelete)) return true;
+  active_.store(false);
+  return false;
 }
 
-void FormatExactProfile(TextBuffer* raw, TextBuffer* text) {
-  RawStack total{};
-  ForEach(raw, [&](const RawStack& counts, const uint64_t* /*stack*/) {
-    total.allocs += counts.allocs;
-    total.frees += counts.frees;
-    total.alloc_size += counts.alloc_size;
-    total.free_size += counts.free_size;
-  });
-  text->Append("heap profile: ");
-  AppendCounts(total, text);
-  text->Append(" heapprofile\n");
-  ForEach(raw, [&](const RawStack& counts, const uint64_t* stack) {
-    AppendCounts(counts, text);
-    for (int64_t i = 0; i < counts.depth; ++i) AppendAddress(stack[i], text);
-    text->Append("\n");
-  });
+bool ExactProfile::Stop() {
+  g_gperftools.RemoveHooks(OnNew, OnDelete);
+  active_.store(false);
+  // Threads may be in the hooks still; the gate waits for them as it does before a fork.
+  const bool drained = g_gate.Close(kPatienceMs);
+  if (drained) {
+    blocks_.Clear();
+    stacks_.Clear();
+  }
+  g_gate.Open();
+  return drained;
+}
+
+void ExactProfile::RestartInChild() {
+  blocks_.Clear();
+  stacks_.Clear();
+  missed_.store(0);
+}
+
+void ExactProfile::RecordAlloc(const void* pointer, size_t size, Registers at) {
+  if (pointer == nullptr || !active_.load(std::memory_order_relaxed)) return;
+  void* frames[kDepth];
+  const int depth = g_unwinder.Walk(at, frames, kDepth);
+  const StackTable::Id stack = stacks_.Find(frames, depth);
+  BlockTable::Block before;
+  if (stack == 0 || !blocks_.Add(reinterpret_cast<uintptr_t>(pointer), {stack, size}, &before)) {
+    missed_.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  stacks_.CountAlloc(stack, size);
+  // Freed where nobody looked: the address is in use again.
+  if (before.stack != 0) stacks_.CountFree(before.stack, before.size);
+}
+
+void ExactProfile::RecordFree(const void* pointer) {
+  if (pointer == nullptr || !active_.load(std::memory_order_relaxed)) return;
+  const BlockTable::Block block = blocks_.Remove(reinterpret_cast<uintptr_t>(pointer));
+  if (block.stack != 0) stacks_.CountFree(block.stack, block.size);
+}
+
+bool ExactProfile::Format(TextBuffer* text) {
+  TextBuffer all;
+  size_t frame_count = 0;
+  StackCounts total;
+  {
+    // Inside: a signal handler of this thread that allocates meanwhile must not wait for a lock that is held here.
+    const GateGuard gate(g_gate);
+    if (!gate.entered()) return false;
+    stacks_.ForEach([&](const StackCounts& counts, const uintptr_t* frames, int depth) {
+      const Seen seen{counts, frames, depth};
+      all.Append({reinterpret_cast<const char*>(&seen), sizeof(seen)});
+      frame_count += static_cast<size_t>(depth);
+      total.allocs += counts.allocs;
+      total.alloc_size += counts.alloc_size;
+      total.frees += counts.frees;
+      total.free_size += counts.free_size;
+    });
+  }
+  if (all.failed()) return true;
+  text->Prepare(text->size() + frame_count * 15 + (all.size() / sizeof(Seen) + 1) * 48);
+  ProfileLine header;
+  header.Text("heap profile: ");
+  header.Counts(total);
+  header.Text(" heapprofile\n");
+  text->Append(header.view());
+  const auto* seen = reinterpret_cast<const Seen*>(all.data());
+  for (size_t i = 0; i < all.size() / sizeof(Seen); ++i) {
+    ProfileLine line;
+    line.Counts(seen[i].counts);
+    for (int64_t k = 0; k < seen[i].depth; ++k) line.Address(seen[i].frames[k]);
+    line.Text("\n");
+    text->Append(line.view());
+  }
   text->Append("\nMAPPED_LIBRARIES:\n");
   ReadProc("/proc/self/maps", text);
+  return true;
 }
 
 }  // namespace forkheap

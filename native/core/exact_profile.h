@@ -1,26 +1,51 @@
-// The exact profile's text, made from a raw copy of gperftools' table. The copy is taken with gperftools' heap_lock
-// held, while every thread that allocates waits; the text, which takes many times longer, is made afterwards.
+// The exact profile: every allocation and free of the process, by gperftools' hooks, in a table of our own.
+//
+// gperftools' HeapProfileTable would do, but it compares whole stacks, keeps one lock for all threads, and lets them
+// wait while a dump is made. A change of this one takes locks of a few instructions; a dump makes nobody wait.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 
+#include "block_table.h"
+#include "stack_table.h"
 #include "text_buffer.h"
+#include "unwinder.h"
 
 namespace forkheap {
 
-// One stack of the raw copy; `depth` addresses follow it.
-struct RawStack {
-  int64_t allocs;
-  int64_t frees;
-  int64_t alloc_size;
-  int64_t free_size;
-  int64_t depth;
+class ExactProfile {
+ public:
+  // Frames of a stack that are kept, as in gperftools.
+  static constexpr int kDepth = 32;
+
+  [[nodiscard]] bool running() const { return active_.load(); }
+  // Registers the hooks. False when gperftools has no room for them.
+  bool Start();
+  // Removes the hooks and forgets everything. False when a thread did not come out of them in time: the table cannot be
+  // used again.
+  bool Stop();
+  // In a forked child, whose only thread this is: forgets what the parent has allocated.
+  void RestartInChild();
+
+  // Runs inside malloc, inside the gate. `at`: the registers of a frame of the allocator's.
+  void RecordAlloc(const void* pointer, size_t size, Registers at);
+  // Runs inside free, inside the gate.
+  void RecordFree(const void* pointer);
+
+  // In gperftools' text format, with the process's mappings. False when this thread is inside an allocation.
+  bool Format(TextBuffer* text);
+
+  // Allocations that are missing because the system gave no memory to note them.
+  [[nodiscard]] uint64_t missed() const { return missed_.load(); }
+
+ private:
+  std::atomic<bool> active_{false};
+  std::atomic<uint64_t> missed_{0};
+  StackTable stacks_;
+  BlockTable blocks_;
 };
 
-// Runs with heap_lock held: no allocation but mmap.
-void AppendRawStack(const RawStack& counts, const void* const* stack, TextBuffer* raw);
-
-// `raw` in gperftools' text format, with the process's mappings.
-void FormatExactProfile(TextBuffer* raw, TextBuffer* text);
+extern ExactProfile g_exact_profile;
 
 }  // namespace forkheap

@@ -12,7 +12,6 @@
 #include <ctime>
 #include <string>
 
-#include "exact_profile.h"
 #include "symbols.h"
 #include "text_buffer.h"
 
@@ -25,6 +24,12 @@ namespace {
 template <typename T>
 T Find(const char* name) {
   return reinterpret_cast<T>(FindSymbol(name));
+}
+
+// Behind the preload library.
+template <typename T>
+T FindNext(const char* name) {
+  return reinterpret_cast<T>(FindNextSymbol(name, &g_gperftools));
 }
 
 // A flag's C++ name holds its type's name: int64 up to 2.15, int64_t from 2.16 on.
@@ -67,33 +72,21 @@ CodeRange CodeRangeOf(const void* address) {
 }
 
 bool Gperftools::Load() {
-  start_ = Find<void (*)(const char*)>("HeapProfilerStart");
-  stop_ = Find<void (*)()>("HeapProfilerStop");
-  is_running_ = Find<int (*)()>("IsHeapProfilerRunning");
-  get_profile_ = Find<char* (*)()>("GetHeapProfile");
-  if (start_ == nullptr || stop_ == nullptr || is_running_ == nullptr || get_profile_ == nullptr) {
-    start_ = nullptr;
+  // The next ones after our own interposed functions.
+  add_new_hook_ = FindNext<int (*)(NewHook)>("MallocHook_AddNewHook");
+  add_delete_hook_ = FindNext<int (*)(DeleteHook)>("MallocHook_AddDeleteHook");
+  remove_new_hook_ = FindNext<int (*)(NewHook)>("MallocHook_RemoveNewHook");
+  remove_delete_hook_ = FindNext<int (*)(DeleteHook)>("MallocHook_RemoveDeleteHook");
+  const auto is_running = FindNext<int (*)()>("IsHeapProfilerRunning");
+  if (is_running == nullptr || add_new_hook_ == nullptr || add_delete_hook_ == nullptr || remove_new_hook_ == nullptr ||
+      remove_delete_hook_ == nullptr) {
     return false;
   }
-  const void* inside = reinterpret_cast<const void*>(start_);
+  const void* inside = reinterpret_cast<const void*>(is_running);
   code_ = CodeRangeOf(inside);
   if (!OwnsAddress(FindSymbol("malloc"))) {
     problem_ = "another library, or the program itself, serves malloc in front of libtcmalloc_and_profiler";
-    start_ = nullptr;
     return false;
-  }
-  // The next one after our own interposed method.
-  fill_profile_ = reinterpret_cast<FillProfileMethod>(
-      FindNextSymbol("_ZNK16HeapProfileTable18FillOrderedProfileEPci", &g_gperftools));
-  int major = 0;
-  int minor = 0;
-  const auto version = Find<const char* (*)(int*, int*, const char**)>("tc_version");
-  if (version != nullptr) version(&major, &minor, nullptr);
-  // The layout of AllocContextInfo is known for these.
-  if (fill_profile_ != nullptr && major == 2 && minor >= 7 && minor <= 15) {
-    iterate_ = Find<void (*)(const void*, void (*)(const void*))>(
-        "_ZNK16HeapProfileTable27IterateOrderedAllocContextsEPFvRKNS_16AllocContextInfoEE");
-    narrow_counts_ = minor <= 10;
   }
   extension_ = Find<void* (*)()>("_ZN15MallocExtension8instanceEv");
   get_heap_sample_ = Find<void (*)(void*, void*)>(
@@ -114,38 +107,20 @@ bool Gperftools::Load() {
   if (dladdr(inside, &info) != 0 && info.dli_fname != nullptr) {
     snprintf(file_, sizeof(file_), "%s", info.dli_fname);
   }
+  is_running_ = is_running;
   return true;
 }
 
-namespace {
-
-// HeapProfileTable::AllocContextInfo, by the type of its counts.
-template <typename Count>
-struct ContextInfo {
-  Count allocs;
-  Count frees;
-  int64_t alloc_size;
-  int64_t free_size;
-  int stack_depth;
-  const void* const* call_stack;
-};
-
-// The method's callback takes no data of ours.
-thread_local TextBuffer* t_raw __attribute__((tls_model("initial-exec"))) = nullptr;
-
-template <typename Count>
-void CopyContext(const void* data) {
-  const auto* info = static_cast<const ContextInfo<Count>*>(data);
-  AppendRawStack({info->allocs, info->frees, info->alloc_size, info->free_size, info->stack_depth}, info->call_stack,
-                 t_raw);
+bool Gperftools::AddHooks(NewHook on_new, DeleteHook on_delete) const {
+  if (add_delete_hook_(on_delete) == 0) return false;
+  if (add_new_hook_(on_new) != 0) return true;
+  remove_delete_hook_(on_delete);
+  return false;
 }
 
-}  // namespace
-
-void Gperftools::CopyProfile(const void* table, TextBuffer* raw) const {
-  t_raw = raw;
-  iterate_(table, narrow_counts_ ? CopyContext<int32_t> : CopyContext<int64_t>);
-  t_raw = nullptr;
+void Gperftools::RemoveHooks(NewHook on_new, DeleteHook on_delete) const {
+  remove_new_hook_(on_new);
+  remove_delete_hook_(on_delete);
 }
 
 bool Gperftools::GetHeapSample(TextBuffer* text) const {

@@ -18,7 +18,7 @@ class Gperftools {
   // Why Load() has failed.
   [[nodiscard]] const char* problem() const { return problem_; }
 
-  [[nodiscard]] bool loaded() const { return start_ != nullptr; }
+  [[nodiscard]] bool loaded() const { return is_running_ != nullptr; }
   // Path of the library in use.
   [[nodiscard]] const char* file() const { return file_; }
   // Where the library's code lies.
@@ -27,25 +27,14 @@ class Gperftools {
     return reinterpret_cast<uintptr_t>(address) - code_.start < code_.end - code_.start;
   }
 
-  // HeapProfilerStart and …Stop of all versions. Start keeps the first prefix it is given and opens no file. Callers
-  // hold the gate.
-  void Start(const char* prefix) const { start_(prefix); }
-  void Stop() const { stop_(); }
+  // Whether gperftools' own heap profiler runs, started by HEAPPROFILE or by native code.
   [[nodiscard]] bool IsRunning() const { return is_running_() != 0; }
-  // The text of the exact profile, from malloc(); the caller frees it. 2.15 and older: at most 1 MiB, see FillProfile.
-  char* GetProfile() const { return get_profile_(); }
 
-  // 2.15 and older format a profile through this exported method, called through the PLT, with a buffer of 1 MiB: more
-  // is cut without a word. 2.16 and later stream and have no such method: null.
-  using FillProfileMethod = int (*)(const void* table, char* buffer, int size);
-  [[nodiscard]] FillProfileMethod fill_profile() const { return fill_profile_; }
-
-  // Up to 2.15 the table that FillProfile is called on can be walked instead: CopyProfile() appends a RawStack for each
-  // of its stacks, in a small part of the time. Only with heap_lock held, that is from FillProfile's place. Where the
-  // method is not exported, or counts of this version's layout are not known, FillProfile formats the text with the
-  // lock held.
-  [[nodiscard]] bool can_copy() const { return iterate_ != nullptr; }
-  void CopyProfile(const void* table, class TextBuffer* raw) const;
+  // Hooks that every allocation and every free pass, in all versions. False when there is no room for them.
+  using NewHook = void (*)(const void* pointer, size_t size);
+  using DeleteHook = void (*)(const void* pointer);
+  bool AddHooks(NewHook on_new, DeleteHook on_delete) const;
+  void RemoveHooks(NewHook on_new, DeleteHook on_delete) const;
 
   // tcmalloc's sampled heap, in text. False when there is no memory for it, or the library was built without it.
   bool GetHeapSample(class TextBuffer* text) const;
@@ -70,9 +59,6 @@ class Gperftools {
   [[nodiscard]] bool LockStacks() const;
   void UnlockStacks() const;
 
-  // A prefix that gperftools can never open a file under: forkheap writes the files.
-  static constexpr const char* kNoPrefix = "/dev/null/forkheap";
-
   // skip_count of the calls to GetStackTrace. 2.10 to 2.15 ask for 3 in RecordGrowth, which holds pageheap_lock, and
   // the sampler asks for 1 and holds no lock. From 2.16 on both hold none and ask for 3 more, but nothing may be
   // allocated there: memory comes from a small arena, and is freed into the wrong one when it is freed with its size.
@@ -82,14 +68,11 @@ class Gperftools {
  private:
   static constexpr int kSamplerSkip = 1;
   static constexpr int kScarceSamplerSkip = 4;
-  void (*start_)(const char*) = nullptr;
-  void (*stop_)() = nullptr;
   int (*is_running_)() = nullptr;
-  char* (*get_profile_)() = nullptr;
-  FillProfileMethod fill_profile_ = nullptr;
-  void (*iterate_)(const void* table, void (*visit)(const void* info)) = nullptr;
-  // 2.10 counts allocations in 32 bits, 2.11 to 2.15 in 64.
-  bool narrow_counts_ = false;
+  int (*add_new_hook_)(NewHook) = nullptr;
+  int (*add_delete_hook_)(DeleteHook) = nullptr;
+  int (*remove_new_hook_)(NewHook) = nullptr;
+  int (*remove_delete_hook_)(DeleteHook) = nullptr;
   void* (*extension_)() = nullptr;
   void (*get_heap_sample_)(void* extension, void* string) = nullptr;
   int (*get_property_)(const char*, size_t*) = nullptr;

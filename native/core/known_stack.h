@@ -49,10 +49,19 @@ class KnownStack {
     return frame == &frames_[kFrames - 1] ? &frames_[0] : frame + 1;
   }
 
-  // Forgets what was found in other code than today's.
-  void Prepare(uint64_t generation) {
-    if (generation_ != generation) count_ = 0;
-    generation_ = generation;
+  // Forgets everything unless it was found with these rules.
+  void Prepare(uint64_t rules) {
+    if (rules_ != rules) count_ = 0;
+    rules_ = rules;
+  }
+  // Forgets everything unless it was found in this code, or `still_right(frame)` is true for all its frames.
+  template <typename StillRight>
+  void PrepareCode(uint64_t code, StillRight still_right) {
+    if (code_ == code) return;
+    code_ = code;
+    for (uint32_t i = 0; i < count_; ++i) {
+      if (!still_right(At(i))) count_ = 0;
+    }
   }
 
   // The first `old` frames are replaced by these; the outermost ones are dropped when there is no room.
@@ -75,7 +84,8 @@ class KnownStack {
  private:
   uint32_t begin_;
   uint32_t count_;
-  uint64_t generation_;
+  uint64_t rules_;
+  uint64_t code_;
   KnownFrame frames_[kFrames];
 };
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cinttypes>
 #include <cstdlib>
 #include <cstring>
 
@@ -21,7 +22,6 @@
 namespace forkheap {
 
 Session g_session;
-__thread TextBuffer* t_capture __attribute__((tls_model("initial-exec"))) = nullptr;
 
 namespace {
 
@@ -154,11 +154,15 @@ void Session::StartLocked(Kind kind, int32_t parent_pid, const timespec& since, 
   kind_ = kind;
   parent_pid_ = parent_pid;
   profile_time_ = since;
-  ended_ = complained_ = false;
+  ended_ = complained_ = told_of_missed_ = false;
   g_gperftools.SilenceOwnDumps();
   if (options_.mode == Mode::kExact) {
-    GateGuard gate(g_gate);
-    g_gperftools.Start(Gperftools::kNoPrefix);
+    // A forked child's hooks are its parent's.
+    if (!g_exact_profile.running() && !g_exact_profile.Start()) {
+      status->Fail("ERR_FORKHEAP_ALREADY_RUNNING", 0,
+                   "gperftools has no room for another allocation hook: native code of this process has taken all 7");
+      return;
+    }
   } else if (!g_gperftools.SetSampleInterval(options_.sample_interval)) {
     status->Fail("ERR_FORKHEAP_INVALID_ARGUMENT", 0, "%s cannot change its sampling interval: use mode 'exact'",
                  g_gperftools.file());
@@ -205,8 +209,7 @@ void Session::Stop(Status* status) {
       intervals_.store(false);
       control_.Leave();
       if (options_.mode == Mode::kExact) {
-        GateGuard gate(g_gate);
-        g_gperftools.Stop();
+        if (!g_exact_profile.Stop()) state_.store(State::kOff, std::memory_order_release);
       } else {
         sampled_before_ = true;
         g_gperftools.SetSampleInterval(0);
@@ -268,33 +271,15 @@ void Session::SetSampleInterval(int64_t bytes, Status* status) {
   Unlock();
 }
 
-namespace {
-
-// False inside a hook.
-bool CaptureExact(TextBuffer* out) {
-  TextBuffer raw;
-  TextBuffer* const copy = g_gperftools.can_copy() ? &raw : out;
-  {
-    GateGuard gate(g_gate);
-    if (!gate.entered()) return false;
-    const bool fills = g_gperftools.fill_profile() != nullptr;
-    t_capture = fills ? copy : nullptr;
-    char* text = g_gperftools.GetProfile();
-    t_capture = nullptr;
-    if (!fills && text != nullptr) out->Append(text);
-    free(text);
-  }
-  if (copy == &raw && !raw.failed()) FormatExactProfile(&raw, out);
-  return true;
-}
-
-}  // namespace
-
 void Session::CaptureText(TextBuffer* out, Status* status) {
   if (options_.mode == Mode::kExact) {
-    if (!CaptureExact(out)) {
+    if (!g_exact_profile.Format(out)) {
       status->Fail("ERR_FORKHEAP_DUMP_FAILED", 0, "a dump was asked for from inside an allocation hook");
       return;
+    }
+    if (const uint64_t missed = g_exact_profile.missed(); missed > 0 && !told_of_missed_) {
+      told_of_missed_ = true;
+      Log("%" PRIu64 " allocations are missing from the profile: the system gave no memory to note them", missed);
     }
   } else {
     TextBuffer sample;
@@ -316,7 +301,7 @@ void Session::CaptureText(TextBuffer* out, Status* status) {
     }
   }
   if (out->failed() || out->size() == 0) {
-    status->Fail("ERR_FORKHEAP_DUMP_FAILED", ENOMEM, "gperftools gave no profile: not enough memory to format it");
+    status->Fail("ERR_FORKHEAP_DUMP_FAILED", ENOMEM, "not enough memory to put the profile together");
   }
 }
 
@@ -432,7 +417,7 @@ void Session::BecomeOwn(Status* status) {
   state_.store(State::kIdle, std::memory_order_release);
   GateGuard gate(g_gate);
   if (options_.mode == Mode::kExact) {
-    g_gperftools.Stop();
+    g_exact_profile.RestartInChild();
   } else {
     baseline_.Clear();
     // Without it what was inherited would pass for the child's own.

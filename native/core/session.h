@@ -133,6 +133,7 @@ class Session {
   std::atomic<const void*> checker_{nullptr};
   bool follow_children_ = true;
   bool complained_ = false;
+  bool told_of_missed_ = false;
   bool sampled_before_ = false;
   static constexpr int kMaxFrames = 32;
   void* first_frames_[kMaxFrames] = {};
@@ -170,8 +171,5 @@ extern Session g_session;
 
 // "FORKHEAP_PARENT=…" as the children of this process are to have it.
 const char* ParentVariable();
-
-// Set while this thread takes a profile's text: the interposed FillOrderedProfile then writes there.
-extern __thread TextBuffer* t_capture __attribute__((tls_model("initial-exec")));
 
 }  // namespace forkheap

@@ -10,6 +10,8 @@
 #include "stack_memory.h"
 #include "thread_state.h"
 
+extern "C" void* __libc_stack_end;  // NOLINT(bugprone-reserved-identifier): ld.so's name
+
 namespace forkheap {
 
 Unwinder g_unwinder;
@@ -17,6 +19,8 @@ Unwinder g_unwinder;
 namespace {
 
 CodeRange g_hidden[2];
+// Where the stack lay when the kernel started the process.
+uintptr_t g_first_sp = 0;
 __thread KnownStack t_known __attribute__((tls_model("initial-exec")));
 
 // Walks are counted by the gate's slots, which belong to one thread each: no cache line is shared. The last counter is
@@ -45,7 +49,10 @@ bool Hidden(uintptr_t pc) {
 
 }  // namespace
 
-void Unwinder::Init() { InitCfi(); }
+void Unwinder::Init() {
+  InitCfi();
+  g_first_sp = reinterpret_cast<uintptr_t>(__libc_stack_end);
+}
 
 void Unwinder::HideLeading(CodeRange allocator, CodeRange forkheap) {
   g_hidden[0] = allocator;
@@ -64,6 +71,17 @@ class StackWalk {
  public:
   StackWalk(Registers at, KnownStack* known, bool leading, void** frames, int max_frames)
       : at_(at), known_(known), before_(leading ? KnownFrame::kLeading : 0), out_(frames), left_(max_frames) {}
+
+  // Runs inside malloc. Whether at the frame's address lies, by the engine's word, what lay there when it was found.
+  static bool IsStillThere(const KnownFrame& frame) {
+    constexpr uint32_t kWithoutTables = KnownFrame::kEngine | KnownFrame::kGuessed;
+    if (frame.code == 0 && (frame.flags & kWithoutTables) == 0) return true;
+    const CodeMap::Found found = g_code_map.Find(frame.pc - 1);
+    if (found.id != frame.code || found.table != frame.table) return false;
+    if (frame.code != 0) return true;
+    const bool engine = g_code_map.IsBuiltin(frame.pc - 1) || g_code_map.IsEngineCode(frame.pc - 1);
+    return engine == ((frame.flags & KnownFrame::kEngine) != 0);
+  }
 
   // Runs inside malloc. Returns the number of frames recorded.
   int Run() {
@@ -179,7 +197,11 @@ class StackWalk {
     const Step step = StepOut(rule, &at_);
     if (step != Step::kStepped) {
       if (rule.kind == UnwindRule::kEnd) frame->flags |= KnownFrame::kOutermost;
-      if (step == Step::kLost) g_truncated.fetch_add(1, std::memory_order_relaxed);
+      // The dynamic linker's entry, which runs the constructors, has no rule. tcmalloc asks for a stack of its own
+      // before Init().
+      constexpr uintptr_t kEntryFrame = 64;
+      const bool entry = g_first_sp == 0 || g_first_sp - inside.sp <= kEntryFrame;
+      if (step == Step::kLost && !entry) g_truncated.fetch_add(1, std::memory_order_relaxed);
       return false;
     }
     if (rule.kind == UnwindRule::kSignal || rule.kind == UnwindRule::kFpDeref) return true;
@@ -312,7 +334,8 @@ int Unwinder::WalkFrom(Registers at, void** frames, int max_frames, bool leading
   t_known.busy = true;
   std::atomic_signal_fence(std::memory_order_seq_cst);
   // Read first: code that is replaced meanwhile makes what this walk finds worthless for the next.
-  t_known.Prepare(g_rule_generation.load(std::memory_order_acquire) + g_code_map.generation());
+  t_known.Prepare(g_rule_generation.load(std::memory_order_acquire));
+  t_known.PrepareCode(g_code_map.generation(), StackWalk::IsStillThere);
   const int count = StackWalk(at, &t_known, leading, frames, max_frames).Run();
   std::atomic_signal_fence(std::memory_order_seq_cst);
   t_known.busy = false;

@@ -2,7 +2,6 @@
 //
 // - The hook registration functions, to pass every hook of gperftools through the fork gate.
 // - Its two stack trace functions, to walk stacks without a lock.
-// - HeapProfileTable::FillOrderedProfile, to lift the limit of 1 MiB on profiles.
 
 #include "interpose.h"
 
@@ -185,32 +184,6 @@ void AwaitFirstAllocation() {
   if (add != nullptr) add(OnFirstAllocation);
 }
 
-// Runs with gperftools' heap_lock held: no allocation but mmap.
-int FillOrderedProfile(const void* table, char* buffer,
-                       int size) __asm__("_ZNK16HeapProfileTable18FillOrderedProfileEPci");
-
-__attribute__((visibility("default"))) int FillOrderedProfile(const void* table, char* buffer, int size) {
-  const Gperftools::FillProfileMethod fill = g_gperftools.fill_profile();
-  if (fill == nullptr) return 0;
-  TextBuffer* out = t_capture;
-  if (out == nullptr) return fill(table, buffer, size);
-  if (g_gperftools.can_copy()) {
-    g_gperftools.CopyProfile(table, out);
-    return 0;
-  }
-  // A line has at most 32 addresses of 19 characters and four numbers; a result that ends further from the buffer's end
-  // has dropped none.
-  constexpr int kLongestLine = 4096;
-  for (size_t capacity = 64 << 20; capacity <= (size_t{1} << 30); capacity *= 2) {
-    if (!out->Reserve(capacity)) break;
-    const int filled = fill(table, out->data(), static_cast<int>(capacity));
-    out->SetSize(filled > 0 ? static_cast<size_t>(filled) : 0);
-    if (static_cast<size_t>(filled) + kLongestLine < capacity) return 0;
-  }
-  // Cut: no profile is better than half of one.
-  out->Clear();
-  return 0;
-}
 }  // namespace forkheap
 
 // Not a function of gperftools: rules learnt from the unloaded code must not be used for what is loaded there next.

@@ -17,6 +17,7 @@
 #include "../core/control.h"
 #include "../core/files.h"
 #include "../core/manifest.h"
+#include "../core/profile_line.h"
 #include "../core/samples.h"
 #include "../core/tree_limits.h"
 #include "harness.h"
@@ -417,4 +418,22 @@ TEST("limits of the tree: which dumps go first") {
 int main(int argc, char** argv) {
   if (argc > 1 && strcmp(argv[1], "--manifest") == 0) return PrintManifest();
   return forkheap::test::RunTests("core");
+}
+TEST("lines of a profile are those of printf") {
+  uint64_t random = 88172645463325252;
+  for (int i = 0; i < 100'000; ++i) {
+    random ^= random << 13;
+    random ^= random >> 7;
+    random ^= random << 17;
+    const uint64_t address = random >> (i % 64);
+    const auto size = static_cast<int64_t>(random >> 1 >> (i / 64 % 63));
+    const forkheap::StackCounts counts{i + 1000, size, i, size / 3};
+    forkheap::ProfileLine line;
+    line.Counts(counts);
+    line.Address(address);
+    char expected[200];
+    snprintf(expected, sizeof(expected), "%6d: %8ld [%6d: %8ld] @ 0x%08lx", 1000, size - size / 3, i + 1000, size,
+             address);
+    EXPECT(line.view() == expected);
+  }
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds and runs the native tests. The last line is "N passed, N failed", and the status is 1 when one failed.
 #
-#   native/test/run.sh [NAME]    only the programs whose names begin so: gate, core, unwinder, cfi
+#   native/test/run.sh [NAME]    only the programs whose names begin so: gate, core, table, unwinder, cfi
 source "$(dirname "${BASH_SOURCE[0]}")/../../scripts/common.sh"
 
 out=build/native-test
@@ -15,7 +15,7 @@ tests=native/test
 core=native/core
 address=(-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
 unwinder=("$core"/{unwinder,cfi,code_map,code_sites,gate,log}.cc)
-everything=("$core"/{cfi,code_map,code_sites,control,exact_profile,files,gate,gperftools,log,manifest,options,proc,samples,symbols,tree_limits,unwinder}.cc)
+everything=("$core"/{block_table,cfi,code_map,code_sites,control,files,gate,gperftools,log,manifest,options,proc,samples,stack_table,symbols,tree_limits,unwinder}.cc)
 
 # build NAME COMPILER ARGUMENT...
 build() {
@@ -65,6 +65,10 @@ test_program gate-steps g++ -O2 "$tests/gate_steps_test.cc" "$core/gate.cc"
 test_program gate-tsan clang++ -O1 -fsanitize=thread "$tests/gate_test.cc" "$core/gate.cc"
 test_program code-sites g++ -O1 "${address[@]}" "$tests/code_sites_test.cc" "$core/code_sites.cc"
 test_program core g++ -O1 "${address[@]}" "$tests/core_test.cc" "${everything[@]}"
+table=("$tests/table_test.cc" "$core"/{block_table,stack_table}.cc)
+test_program table g++ -O2 "-DPROGRAM=\"table\"" "${table[@]}"
+test_program table-asan g++ -O1 "${address[@]}" "-DPROGRAM=\"table, ASan\"" "${table[@]}"
+test_program table-tsan clang++ -O1 -fsanitize=thread "-DPROGRAM=\"table, TSan\"" "${table[@]}"
 test_program unwinder-O0 g++ -O0 "-DPROGRAM=\"unwinder, -O0\"" "$tests/unwinder_test.cc" "${unwinder[@]}"
 test_program unwinder-O2 g++ -O2 -fomit-frame-pointer "-DPROGRAM=\"unwinder, -O2\"" "$tests/unwinder_test.cc" \
   "${unwinder[@]}"
