@@ -1,0 +1,5 @@
+import { test } from 'vitest';
+import body from './body.cjs';
+
+test('clean', () => body.clean(), 120_000);
+test('leaks', () => body.leaks(), 120_000);
