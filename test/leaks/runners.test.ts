@@ -52,7 +52,7 @@ for (const [name, command] of Object.entries(commands)) {
     const env = { LEAKY_ADDON: leakyAddon, EXPECT_RERUN: '1', NO_COLOR: '1' };
     const { code, stdout, stderr } = await runProcess(t, [process.execPath, ...command], { cwd, env });
     t.equal(code, 0, stdout + stderr);
-    t.match(stdout + stderr, 'clean');
+    t.match(stdout + stderr, /leaks|[24] passed/);
   });
 }
 
