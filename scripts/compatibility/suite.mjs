@@ -49,6 +49,7 @@ function onNode(major) {
 }
 
 const there = '/srv/forkheap';
+const authorities = '/etc/ssl/certs/ca-certificates.crt';
 
 /** Node, npm and a copy of the project below `root`. What was built there before stays. */
 function furnish(root) {
@@ -75,6 +76,8 @@ function furnish(root) {
       if [[ -d $1/$folder/node_modules ]]; then mkdir -p "$2/$folder" && cp -a --update "$1/$folder/node_modules" "$2/$folder/"; fi
     done`;
   run('bash', '-euo', 'pipefail', '-c', script, 'furnish', project, copy);
+  // What this system trusts: a registry may stand behind a proxy.
+  if (existsSync(authorities)) cpSync(authorities, join(root, 'etc/forkheap-authorities.crt'));
   // A mirror's snapshot may be older than it says it may be.
   writeFileSync(join(root, 'etc/apt/apt.conf.d/90forkheap'), 'Acquire::Check-Valid-Until "false";\n');
 }
@@ -91,7 +94,7 @@ function below(suite) {
     mkdir "$1/dev/pts" "$1/dev/shm" && mount -t devpts -o newinstance,ptmxmode=0666 devpts "$1/dev/pts" && mount -t tmpfs shm "$1/dev/shm"
     ln -s pts/ptmx "$1/dev/ptmx" && ln -s /proc/self/fd "$1/dev/fd"
     exec chroot "$1" /usr/bin/env -i PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin HOME=/root LANG=C.UTF-8 \\
-      npm_config_registry="$2" bash -c 'cd "$0" && exec bash scripts/test.sh "$@"' "\${@:3}"`;
+      npm_config_registry="$2" NODE_EXTRA_CA_CERTS=/etc/forkheap-authorities.crt bash -c 'cd "$0" && exec bash scripts/test.sh "$@"' "\${@:3}"`;
   const registry = run('npm', 'config', 'get', 'registry').trim();
   const isolate = ['--mount', '--pid', '--fork', '--kill-child'];
   const args = [...isolate, 'bash', '-euo', 'pipefail', '-c', script, 'below', root, registry, there, ...tests];

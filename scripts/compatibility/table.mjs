@@ -2,16 +2,22 @@
 // the first time, for each version of gperftools comes with the Debian that has it, which debootstrap unpacks below
 // build/compatibility. "debian" is the Node of that Debian.
 //
-//   node scripts/compatibility/table.mjs [--node 20,22,24,26,debian] [--suites bookworm,trixie,sid]
+//   node scripts/compatibility/table.mjs [--node 20,22,24,26,debian] [--suites bookworm,trixie,sid] [TARBALL]
+//
+// Without a tarball, `npm run pack` makes one first.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { markdown, writePart } from './document.mjs';
 import { gperftoolsOf, nodeFolder, place, project, run, say, system } from './systems.mjs';
 
-const { values: options } = parseArgs({
+const {
+  values: options,
+  positionals: [given],
+} = parseArgs({
+  allowPositionals: true,
   options: {
     node: { type: 'string', default: '20,22,24,26,debian' },
     suites: { type: 'string', default: 'bookworm,trixie,sid' },
@@ -24,7 +30,8 @@ function installed() {
   const folder = join(place, 'installed');
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  const tarball = run(process.execPath, join(project, 'scripts/pack/pack.mjs'), `--destination=${folder}`).trim();
+  const pack = join(project, 'scripts/pack/pack.mjs');
+  const tarball = given === undefined ? run(process.execPath, pack, `--destination=${folder}`).trim() : resolve(given);
   run('npm', 'install', '--no-audit', '--no-fund', '--ignore-scripts', '--prefix', folder, tarball);
   return join(folder, 'node_modules/forkheap');
 }

@@ -2,9 +2,10 @@
 # Cross-compiles for linux-arm64 what is not bound to x86-64, in the Debian 11 of build-native.sh, with Debian's cross
 # compiler: the symbolizer, which the package brings for reading profiles there, and, to see that they build, the addon and
 # native/core without the stack walk. Profiling on arm64 needs a stack walk for it: until there is one, native/core/cfi.h
-# does not compile there, and `forkheap run` says so. Runs the tests of these parts where qemu-user is installed.
+# does not compile there, and `forkheap run` says so.
 #
-#   build-arm64.sh     into build/pack/linux-arm64; as root
+#   build-arm64.sh           into build/pack/linux-arm64; as root
+#   build-arm64.sh --test    and runs their tests, with qemu-user
 source "$(dirname "${BASH_SOURCE[0]}")/../common.sh"
 
 place=$PWD/build/pack
@@ -78,11 +79,9 @@ for name in libdw.so.1 libelf.so.1 libz.so.1 liblzma.so.5 libbz2.so.1.0; do
   chmod 644 "$out/lib/$name"
 done
 
-qemu=$(command -v qemu-aarch64-static || command -v qemu-aarch64) || qemu=''
-if [[ -z $qemu ]]; then
-  echo 'forkheap: the parts for arm64 are built, and not tested: install qemu-user-static for that' >&2
-  exit 0
-fi
+[[ ${1:-} == --test ]] || exit 0
+qemu=$(command -v qemu-aarch64-static || command -v qemu-aarch64) ||
+  fail 'pack: qemu-user is needed to test what is built for arm64: apt-get install qemu-user-static'
 emulate=("$qemu" -L "$root/usr/aarch64-linux-gnu" -E "LD_LIBRARY_PATH=$root/usr/lib/aarch64-linux-gnu")
 for name in gate_model_test gate_guest_model_test gate_test; do
   "${emulate[@]}" "$work/arm64/$name" >&2 || fail "pack: $name fails on arm64"
