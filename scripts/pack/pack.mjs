@@ -17,6 +17,7 @@ const project = fileURLToPath(new URL('../..', import.meta.url));
 const { values: options } = parseArgs({
   options: { destination: { type: 'string', default: project }, here: { type: 'boolean', default: false } },
 });
+options.destination = resolve(options.destination);
 const place = join(project, 'build', 'pack', options.here ? 'here' : '.');
 const stage = join(place, 'package');
 const prebuilt = join(place, 'linux-x64');
