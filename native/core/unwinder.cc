@@ -72,15 +72,14 @@ class StackWalk {
   StackWalk(Registers at, KnownStack* known, bool leading, void** frames, int max_frames)
       : at_(at), known_(known), before_(leading ? KnownFrame::kLeading : 0), out_(frames), left_(max_frames) {}
 
-  // Runs inside malloc. Whether at the frame's address lies, by the engine's word, what lay there when it was found.
+  // Runs inside malloc. Whether what lies at the frame's address now is what lay there when it was found.
   static bool IsStillThere(const KnownFrame& frame) {
-    constexpr uint32_t kWithoutTables = KnownFrame::kEngine | KnownFrame::kGuessed;
+    constexpr uint32_t kWithoutTables = KnownFrame::kOwn | KnownFrame::kEngine | KnownFrame::kGuessed;
     if (frame.code == 0 && (frame.flags & kWithoutTables) == 0) return true;
-    const CodeMap::Found found = g_code_map.Find(frame.pc - 1);
-    if (found.id != frame.code || found.table != frame.table) return false;
-    if (frame.code != 0) return true;
-    const bool engine = g_code_map.IsBuiltin(frame.pc - 1) || g_code_map.IsEngineCode(frame.pc - 1);
-    return engine == ((frame.flags & KnownFrame::kEngine) != 0);
+    KnownFrame now;
+    const uint32_t flags = LookUp(frame.pc - 1, &now);
+    return now.code == frame.code && now.table == frame.table && now.rule == frame.rule &&
+           flags == (frame.flags & kWithoutTables);
   }
 
   // Runs inside malloc. Returns the number of frames recorded.
@@ -136,7 +135,7 @@ class StackWalk {
       frame->table = guess->table;
       flags |= guess->flags & (KnownFrame::kOwn | KnownFrame::kEngine);
     } else {
-      flags |= LookUp(frame);
+      flags |= LookUp(at_.pc - 1, frame);
     }
     // Of a row of Node's own functions one is enough: the 32 frames are for the program's.
     const bool repeated = (flags & KnownFrame::kOwn) != 0 && (flags & KnownFrame::kAfterOwn) != 0;
@@ -162,11 +161,11 @@ class StackWalk {
   }
 
   // Runs inside malloc. The frame's rule and code.
-  uint32_t LookUp(KnownFrame* frame) const {
+  static uint32_t LookUp(uintptr_t pc, KnownFrame* frame) {
     UnwindRule rule;
     CodeMap::Found code;
     uint32_t flags = 0;
-    const uintptr_t pc = at_.pc - 1;
+    // NOLINTBEGIN(bugprone-branch-clone): the order counts
     if (CachedRule(pc, &rule)) {
     } else if (g_code_map.IsBuiltin(pc)) {
       rule.kind = UnwindRule::kFramePointer;
@@ -184,6 +183,7 @@ class StackWalk {
     } else {
       flags = Learn(pc, &rule);
     }
+    // NOLINTEND(bugprone-branch-clone)
     frame->rule = rule.Pack();
     frame->code = code.id;
     frame->table = code.table;
