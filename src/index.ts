@@ -1,4 +1,9 @@
-export { type Environment, type HeapProfileEnvOptions, heapProfileEnv } from './capture/environment.js';
+export {
+  type Environment,
+  type HeapProfileEnvOptions,
+  heapProfileEnv,
+  type LeakCheckMode,
+} from './capture/environment.js';
 export {
   getHeapProfile,
   heapProfilerDump,
@@ -7,6 +12,7 @@ export {
   isHeapProfilerRunning,
 } from './capture/gperftools.js';
 export { HeapProfile, startHeapProfile } from './capture/heap-profile.js';
+export { HeapLeakChecker, type LeakCheckerOptions, type LeakReport } from './capture/leak-checker.js';
 export type { ProcessKind, ProfileMode } from './capture/manifest.js';
 export type { ChildFilter, HeapProfileOptions } from './capture/options.js';
 export { type CollectedProfiles, collectHeapProfiles } from './collect.js';
@@ -19,7 +25,7 @@ export { findNativeGrowth, type NativeGrowth } from './leaks/growth/dumps.js';
 export type { LeakOwners, NativeLeakOptions } from './leaks/growth/options.js';
 export { verdictText } from './leaks/growth/report.js';
 export type { GrowthFinding, GrowthPoint, NativeLeakVerdict } from './leaks/growth/verdict.js';
-export { parseSuppressions, readSuppressions, type Suppression } from './leaks/suppressions.js';
+export { parseSuppressions, readSuppressions, type Suppression, suppressionFor } from './leaks/suppressions.js';
 export { diffProfiles } from './profile/diff.js';
 export { filterProfile, type ProfileFilter } from './profile/filter.js';
 export { mergeProfiles } from './profile/merge.js';

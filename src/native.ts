@@ -33,8 +33,21 @@ export interface NativeStartOptions {
   quiet?: boolean;
 }
 
+/** What a leak check answers; `path` is its report, where it left one. */
+export interface NativeLeaks extends NativeStatus {
+  bytes: number;
+  objects: number;
+  /** What was lost, in gperftools' text format; empty when nothing was. */
+  text: string;
+}
+
+/** A native HeapLeakChecker. */
+export type NativeChecker = { readonly nativeChecker: unique symbol };
+
 export interface NativeState {
   preloaded: boolean;
+  /** Leak checks of this process leave reports. */
+  checking: boolean;
   running: boolean;
   sampled: boolean;
   sampleInterval: number;
@@ -67,6 +80,19 @@ export interface NativeBinding {
   askForDumps(control: string): number | null;
   /** The processes that were there when the request was made. */
   dumpAnswers(control: string, request: number): { pid: number; answered: boolean; failed: boolean }[];
+  /** Why no leak check can be made here. */
+  requireChecker(): NativeStatus;
+  createChecker(name: string): NativeChecker | NativeStatus;
+  /** `checker` null: of the whole program. */
+  checkLeaks(checker: NativeChecker | null, name: string): NativeLeaks;
+  destroyChecker(checker: NativeChecker): void;
+  /** The last check of this process, unless that is made after destructors. */
+  finishChecks(): NativeStatus;
+  cancelLastCheck(): void;
+  /** What the calling thread allocates is not lost, until it is enabled again; calls nest. */
+  disableChecks(disable: boolean): void;
+  /** An address, or an external. */
+  ignoreObject(pointer: unknown, ignore: boolean): NativeStatus;
   tcmallocVersion(): string;
 }
 

@@ -4,6 +4,17 @@
 import type { NativeBinding } from './native.js';
 
 const { env } = process;
+
+function isMainThread(): boolean {
+  return (require('node:worker_threads') as typeof import('node:worker_threads')).isMainThread;
+}
+
+function collectGarbage(): void {
+  (require('node:v8') as typeof import('node:v8')).setFlagsFromString('--expose-gc');
+  const gc = (require('node:vm') as typeof import('node:vm')).runInNewContext('gc') as () => void;
+  gc();
+}
+
 if (env.FORKHEAP_PREFIX !== undefined) {
   try {
     const addon: { exports: Partial<NativeBinding> } = { exports: {} };
@@ -11,6 +22,13 @@ if (env.FORKHEAP_PREFIX !== undefined) {
     const { existsSync } = require('node:fs') as typeof import('node:fs');
     process.dlopen(addon, existsSync(prebuilt) ? prebuilt : `${__dirname}/../build/Release/forkheap.node`);
     if (env.FORKHEAP_JAVASCRIPT !== '0') addon.exports.watchJavaScript?.();
+    if (env.FORKHEAP_MODE === 'check' && isMainThread()) {
+      process.on('exit', () => {
+        // What JavaScript holds no longer would hold memory of addons.
+        collectGarbage();
+        addon.exports.finishChecks?.();
+      });
+    }
     // The children's environment is to be as if forkheap were not there.
     if (env.FORKHEAP_CHILDREN === 'none') require('./cjs/capture/environment.js').leaveEnvironment();
   } catch (error) {

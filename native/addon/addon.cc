@@ -105,6 +105,7 @@ Napi::Value State(const Napi::CallbackInfo& info) {
   forkheap_state state{};
   if (Preload() != nullptr) Preload()->state(&state);
   result.Set("preloaded", Napi::Boolean::New(env, Preload() != nullptr));
+  result.Set("checking", Napi::Boolean::New(env, state.checking != 0));
   result.Set("running", Napi::Boolean::New(env, state.running != 0));
   result.Set("sampled", Napi::Boolean::New(env, state.sampled != 0));
   result.Set("sampleInterval", Napi::Number::New(env, static_cast<double>(state.sample_interval)));
@@ -180,6 +181,81 @@ Napi::Value DumpAnswers(const Napi::CallbackInfo& info) {
   return result;
 }
 
+Napi::Value RequireChecker(const Napi::CallbackInfo& info) {
+  forkheap_status status = NotPreloaded();
+  if (Preload() != nullptr) Preload()->require_checker(&status);
+  return ToObject(info.Env(), status);
+}
+
+// A checker, as an external that is good for the two functions below; null is no checker: the whole program's.
+Napi::Value CreateChecker(const Napi::CallbackInfo& info) {
+  forkheap_status status = NotPreloaded();
+  void* checker = nullptr;
+  if (Preload() != nullptr) {
+    checker = Preload()->create_checker(info[0].As<Napi::String>().Utf8Value().c_str(), &status);
+  }
+  if (checker == nullptr) return ToObject(info.Env(), status);
+  return Napi::External<void>::New(info.Env(), checker);
+}
+
+void* CheckerArgument(const Napi::Value& value) {
+  return value.IsExternal() ? value.As<Napi::External<void>>().Data() : nullptr;
+}
+
+Napi::Value CheckLeaks(const Napi::CallbackInfo& info) {
+  forkheap_status status = NotPreloaded();
+  forkheap_leaks leaks{};
+  std::string text;
+  leaks.take = [](void* data, const char* part, size_t size) { static_cast<std::string*>(data)->assign(part, size); };
+  leaks.data = &text;
+  const std::string name = info[1].As<Napi::String>().Utf8Value();
+  if (Preload() != nullptr) Preload()->check_leaks(CheckerArgument(info[0]), name.c_str(), &leaks, &status);
+  Napi::Object result = ToObject(info.Env(), status).As<Napi::Object>();
+  result.Set("bytes", Napi::Number::New(info.Env(), static_cast<double>(leaks.bytes)));
+  result.Set("objects", Napi::Number::New(info.Env(), static_cast<double>(leaks.objects)));
+  result.Set("text", Napi::String::New(info.Env(), text));
+  return result;
+}
+
+void DestroyChecker(const Napi::CallbackInfo& info) {
+  void* checker = CheckerArgument(info[0]);
+  if (Preload() != nullptr && checker != nullptr) Preload()->destroy_checker(checker);
+}
+
+Napi::Value FinishChecks(const Napi::CallbackInfo& info) {
+  forkheap_status status = NotPreloaded();
+  if (Preload() != nullptr) Preload()->finish_checks(&status);
+  return ToObject(info.Env(), status);
+}
+
+void CancelLastCheck(const Napi::CallbackInfo& /*info*/) {
+  if (Preload() != nullptr) Preload()->cancel_last_check();
+}
+
+void DisableChecks(const Napi::CallbackInfo& info) {
+  if (Preload() != nullptr) Preload()->disable_checks(info[0].ToBoolean().Value() ? 1 : 0);
+}
+
+// An address, or an external that an addon has made of one; null when it is neither.
+const void* PointerArgument(const Napi::Value& value) {
+  if (value.IsExternal()) return value.As<Napi::External<void>>().Data();
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): an addon gave it to JavaScript as a number
+  if (value.IsNumber()) return reinterpret_cast<const void*>(value.As<Napi::Number>().Int64Value());
+  if (!value.IsBigInt()) return nullptr;
+  bool lossless = false;
+  const uint64_t address = value.As<Napi::BigInt>().Uint64Value(&lossless);
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): an addon gave it to JavaScript as a number
+  return lossless ? reinterpret_cast<const void*>(address) : nullptr;
+}
+
+Napi::Value IgnoreObject(const Napi::CallbackInfo& info) {
+  forkheap_status status = NotPreloaded();
+  if (Preload() != nullptr) {
+    Preload()->ignore_object(PointerArgument(info[0]), info[1].ToBoolean().Value() ? 1 : 0, &status);
+  }
+  return ToObject(info.Env(), status);
+}
+
 Napi::Value TcmallocVersion(const Napi::CallbackInfo& info) {
   return Napi::String::New(info.Env(), tc_version(nullptr, nullptr, nullptr));
 }
@@ -205,6 +281,14 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("releaseCheck", Napi::Function::New<ReleaseCheck>(env, "releaseCheck"));
   exports.Set("askForDumps", Napi::Function::New<AskForDumps>(env, "askForDumps"));
   exports.Set("dumpAnswers", Napi::Function::New<DumpAnswers>(env, "dumpAnswers"));
+  exports.Set("requireChecker", Napi::Function::New<RequireChecker>(env, "requireChecker"));
+  exports.Set("createChecker", Napi::Function::New<CreateChecker>(env, "createChecker"));
+  exports.Set("checkLeaks", Napi::Function::New<CheckLeaks>(env, "checkLeaks"));
+  exports.Set("destroyChecker", Napi::Function::New<DestroyChecker>(env, "destroyChecker"));
+  exports.Set("finishChecks", Napi::Function::New<FinishChecks>(env, "finishChecks"));
+  exports.Set("cancelLastCheck", Napi::Function::New<CancelLastCheck>(env, "cancelLastCheck"));
+  exports.Set("disableChecks", Napi::Function::New<DisableChecks>(env, "disableChecks"));
+  exports.Set("ignoreObject", Napi::Function::New<IgnoreObject>(env, "ignoreObject"));
   exports.Set("tcmallocVersion", Napi::Function::New<TcmallocVersion>(env, "tcmallocVersion"));
   return exports;
 }

@@ -31,6 +31,8 @@ class Files {
 
   // Path without ending; empty before Open().
   [[nodiscard]] const char* base() const { return base_; }
+  // How many dumps were written: the number of the last one.
+  [[nodiscard]] int count() const { return count_; }
   // Path of the dump written last.
   [[nodiscard]] const char* last_dump() const { return last_dump_; }
 

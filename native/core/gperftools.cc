@@ -32,19 +32,6 @@ T FindNext(const char* name) {
   return reinterpret_cast<T>(FindNextSymbol(name, &g_gperftools));
 }
 
-// A flag's C++ name holds its type's name: int64 up to 2.15, int64_t from 2.16 on.
-template <typename T>
-T* FindFlag(const char* type, const char* name) {
-  for (const char* suffix : {"", "_t"}) {
-    char scope[128];
-    char symbol[256];
-    snprintf(scope, sizeof(scope), "FLAG__namespace_do_not_use_directly_use_DECLARE_%s%s_instead", type, suffix);
-    snprintf(symbol, sizeof(symbol), "_ZN%zu%s%zuFLAGS_%sE", strlen(scope), scope, strlen(name) + 6, name);
-    if (T* flag = Find<T*>(symbol)) return flag;
-  }
-  return nullptr;
-}
-
 struct RangeQuery {
   uintptr_t address;
   CodeRange range;
@@ -64,6 +51,17 @@ int FindRange(dl_phdr_info* info, size_t /*size*/, void* data) {
 }
 
 }  // namespace
+
+void* FindFlagSymbol(const char* type, const char* name) {
+  for (const char* suffix : {"", "_t"}) {
+    char scope[128];
+    char symbol[256];
+    snprintf(scope, sizeof(scope), "FLAG__namespace_do_not_use_directly_use_DECLARE_%s%s_instead", type, suffix);
+    snprintf(symbol, sizeof(symbol), "_ZN%zu%s%zuFLAGS_%sE", strlen(scope), scope, strlen(name) + 6, name);
+    if (void* flag = FindSymbol(symbol)) return flag;
+  }
+  return nullptr;
+}
 
 CodeRange CodeRangeOf(const void* address) {
   RangeQuery query{reinterpret_cast<uintptr_t>(address), {0, 0}};

@@ -90,6 +90,13 @@ class Gperftools {
   char file_[1024] = "";
 };
 
+// One of gperftools' flags, or null. A flag's C++ name holds its type's name: int64 up to 2.15, int64_t from 2.16 on.
+void* FindFlagSymbol(const char* type, const char* name);
+template <typename T>
+T* FindFlag(const char* type, const char* name) {
+  return static_cast<T*>(FindFlagSymbol(type, name));
+}
+
 // The executable segment that holds `address`.
 CodeRange CodeRangeOf(const void* address);
 

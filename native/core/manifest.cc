@@ -202,6 +202,38 @@ void FormatCode(TextBuffer* out) {
   out->Append(first ? "]" : "\n  ]");
 }
 
+namespace {
+
+void AppendChecks(const ManifestFacts& facts, const Files& files, TextBuffer* out) {
+  out->Append("  \"leakCheck\": {\n    \"mode\": ");
+  AppendString(out, facts.leak_check);
+  out->Append(",\n    \"checks\": [");
+  for (size_t i = 0; i < facts.check_count; ++i) {
+    const LeakCheckFacts& check = facts.checks[i];
+    out->Format("%s\n      { \"name\": ", i == 0 ? "" : ",");
+    AppendString(out, check.name);
+    char path[kMaxPath] = "/";
+    if (check.dump != 0) files.DumpName(check.dump, path);
+    out->Append(", \"dump\": ");
+    if (check.dump == 0) {
+      out->Append("null");
+    } else {
+      AppendString(out, strrchr(path, '/') + 1);
+    }
+    out->Format(", \"bytes\": %" PRId64 ", \"objects\": %" PRId64 ", \"error\": ", check.bytes, check.objects);
+    if (check.code[0] == '\0') {
+      out->Append("null }");
+      continue;
+    }
+    out->Format("{ \"code\": \"%s\", \"message\": ", check.code);
+    AppendString(out, check.message);
+    out->Append(" } }");
+  }
+  out->Append(facts.check_count == 0 ? "]\n  },\n" : "\n    ]\n  },\n");
+}
+
+}  // namespace
+
 void FormatManifest(const ManifestFacts& facts, const Files& files, std::string_view dump, TextBuffer* out) {
   out->Append("{\n  \"forkheap\": \"" FORKHEAP_VERSION "\",\n");
   out->Format("  \"pid\": %d,\n  \"parentPid\": %d,\n  \"kind\": \"%s\",\n", facts.pid, facts.parent_pid,
@@ -213,9 +245,10 @@ void FormatManifest(const ManifestFacts& facts, const Files& files, std::string_
   AppendLink(out, "program", "/proc/self/exe");
   AppendField(out, "nodeVersion", facts.node_version);
   AppendField(out, "gperftools", g_gperftools.file());
-  AppendField(out, "mode", facts.mode == Mode::kExact ? "exact" : "sampled");
+  AppendField(out, "mode", facts.mode == Mode::kSampled ? "sampled" : "exact");
   out->Format("  \"sampleInterval\": %" PRId64 ",\n  \"truncatedStacks\": %" PRIu64 ",\n  \"stacks\": %" PRIu64 ",\n",
-              facts.mode == Mode::kExact ? 0 : facts.sample_interval, g_unwinder.truncated(), g_unwinder.walked());
+              facts.mode == Mode::kSampled ? facts.sample_interval : 0, g_unwinder.truncated(), g_unwinder.walked());
+  if (facts.leak_check != nullptr) AppendChecks(facts, files, out);
   out->Append("  \"dumps\": [");
   bool first = true;
   files.ForEachDump([&](int number) {

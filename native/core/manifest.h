@@ -10,6 +10,16 @@
 
 namespace forkheap {
 
+// A leak check that was made.
+struct LeakCheckFacts {
+  char name[256] = "";
+  int dump = 0;  // number of the dump that holds the lost blocks; 0: there were none
+  int64_t bytes = 0;
+  int64_t objects = 0;
+  char code[64] = "";  // why it could not be made
+  char message[512] = "";
+};
+
 struct ManifestFacts {
   int32_t pid = 0;
   int32_t parent_pid = 0;
@@ -20,8 +30,11 @@ struct ManifestFacts {
   int64_t sample_interval = 0;
   const char* node_version = "";
   bool ended = false;
-  int exit_code = -1;            // -1 when a signal ended it
-  const char* exit_signal = "";  // "" when it ended by itself
+  int exit_code = -1;                // -1 when a signal ended it
+  const char* exit_signal = "";      // "" when it ended by itself
+  const char* leak_check = nullptr;  // the checker's mode; null: this is a profile
+  const LeakCheckFacts* checks = nullptr;
+  size_t check_count = 0;
 };
 
 // Runs inside malloc: system calls only. `dump` is the text of the latest dump, whose mappings are recorded; it may be

@@ -94,7 +94,10 @@ void ReadEnvironment(Options* options, Environment* environment) {
   if (control != nullptr && strlen(control) < kMaxPrefix) {
     strcpy(options->control, control);  // NOLINT(clang-analyzer-security.insecureAPI.strcpy): length checked above
   }
-  options->mode = Is("FORKHEAP_MODE", "sampled") ? Mode::kSampled : Mode::kExact;
+  options->mode = Is("FORKHEAP_MODE", "sampled") ? Mode::kSampled
+                  : Is("FORKHEAP_MODE", "check") ? Mode::kCheck
+                                                 : Mode::kExact;
+  options->check_late = Is("HEAPCHECK", "strict") || Is("HEAPCHECK", "draconian");
   options->sample_interval = Number("FORKHEAP_SAMPLE_INTERVAL", options->sample_interval, 1, INT32_MAX);
   options->dump_allocated = Number("FORKHEAP_DUMP_ALLOCATED", 0, 0, INT64_MAX);
   options->dump_inuse = Number("FORKHEAP_DUMP_INUSE", 0, 0, INT64_MAX);

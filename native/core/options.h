@@ -6,7 +6,8 @@
 
 namespace forkheap {
 
-enum class Mode : uint8_t { kExact, kSampled };
+// kCheck: no profile, gperftools' leak checker watches the process.
+enum class Mode : uint8_t { kExact, kSampled, kCheck };
 enum class Kind : uint8_t { kRoot, kFork, kChild, kClusterWorker };
 
 // Longest path of a dump; what a prefix may be is this less room for "_<pid>-<n>.NNNN.heap.tmp".
@@ -34,6 +35,8 @@ struct Options {
   // Likewise in the whole tree of processes.
   int64_t max_tree_dumps = 0;
   int64_t max_tree_bytes = 0;
+  // In mode kCheck, the check of the whole program is to be made after destructors.
+  bool check_late = false;
   // The tree's control file; empty: none.
   char control[kMaxPrefix] = "";
   // Absolute; %p, %h and %e not yet filled in.

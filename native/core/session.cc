@@ -12,8 +12,10 @@
 #include "code_map.h"
 #include "exact_profile.h"
 #include "gperftools.h"
+#include "gperftools_checker.h"
 #include "log.h"
 #include "manifest.h"
+#include "program_memory.h"
 #include "samples.h"
 #include "thread_state.h"
 #include "tree_limits.h"
@@ -41,6 +43,11 @@ timespec Now() {
   timespec now{};
   clock_gettime(CLOCK_REALTIME, &now);
   return now;
+}
+
+bool IsCheckerActive() {
+  GateGuard gate(g_gate);
+  return g_gperftools_checker.IsActive();
 }
 
 // "pid,parent" for the processes below. A buffer of our own, so that a forked child can change it without an
@@ -133,6 +140,11 @@ void Session::Start(const Options& options, Status* status) {
         "ERR_FORKHEAP_NO_TCMALLOC", 0,
         "%s in this process: start it with `forkheap run`, or with the environment that heapProfileEnv() returns",
         g_gperftools.problem());
+  } else if (options.mode != Mode::kCheck && g_gperftools_checker.present() && IsCheckerActive()) {
+    status->Fail(
+        "ERR_FORKHEAP_ALREADY_RUNNING", 0,
+        "gperftools' leak checker is active in this process, and cannot go together with a heap profile: start "
+        "the process without HEAPCHECK");
   } else if (options.mode == Mode::kExact && g_gperftools.IsRunning()) {
     status->Fail("ERR_FORKHEAP_ALREADY_RUNNING", 0,
                  "gperftools' heap profiler runs in this process already, started by HEAPPROFILE or "
@@ -156,7 +168,9 @@ void Session::StartLocked(Kind kind, int32_t parent_pid, const timespec& since, 
   profile_time_ = since;
   ended_ = complained_ = told_of_missed_ = false;
   g_gperftools.SilenceOwnDumps();
-  if (options_.mode == Mode::kExact) {
+  if (options_.mode == Mode::kCheck) {
+    StartChecks();
+  } else if (options_.mode == Mode::kExact) {
     // A forked child's hooks are its parent's.
     if (!g_exact_profile.running() && !g_exact_profile.Start()) {
       status->Fail("ERR_FORKHEAP_ALREADY_RUNNING", 0,
@@ -198,7 +212,7 @@ void Session::ArmIntervals() {
 void Session::Stop(Status* status) {
   Lock();
   if (state() == State::kForkPending) BecomeOwn(status);
-  if (state() != State::kRunning) {
+  if (state() != State::kRunning || options_.mode == Mode::kCheck) {
     if (status->ok())
       status->Fail("ERR_FORKHEAP_NOT_RUNNING", 0, "no heap profile is running in this process: start one first");
   } else {
@@ -227,7 +241,7 @@ void Session::Dump(const char* /*reason*/, Status* status) {
         "ERR_FORKHEAP_NOT_RUNNING", 0,
         "the heap profile that runs in this process is that of a leak check, which leaves no files: dump after "
         "it");
-  } else if (state() == State::kRunning) {
+  } else if (state() == State::kRunning && options_.mode != Mode::kCheck) {
     DumpLocked(Cause::kAsked, status);
   } else if (status->ok()) {
     status->Fail("ERR_FORKHEAP_NOT_RUNNING", 0, "no heap profile is running in this process: start one first");
@@ -238,7 +252,7 @@ void Session::Dump(const char* /*reason*/, Status* status) {
 void Session::Text(TextBuffer* out, Status* status) {
   Lock();
   if (state() == State::kForkPending) BecomeOwn(status);
-  if (state() == State::kRunning) {
+  if (state() == State::kRunning && options_.mode != Mode::kCheck) {
     CaptureText(out, status);
   } else if (status->ok()) {
     status->Fail("ERR_FORKHEAP_NOT_RUNNING", 0, "no heap profile is running in this process: start one first");
@@ -331,6 +345,12 @@ void Session::SaveManifest(std::string_view dump, Status* status) {
   facts.ended = ended_;
   facts.exit_code = exit_signal_ == 0 ? exit_code_ : -1;
   facts.exit_signal = "";
+  if (options_.mode == Mode::kCheck) {
+    const char* mode = getenv("HEAPCHECK");  // NOLINT(concurrency-mt-unsafe): read only
+    facts.leak_check = mode == nullptr ? "" : mode;
+    facts.checks = reinterpret_cast<const LeakCheckFacts*>(checks_.data());
+    facts.check_count = checks_.size() / sizeof(LeakCheckFacts);
+  }
   char name[32];
   if (exit_signal_ != 0) {
     const char* abbreviation = SignalName(exit_signal_);
@@ -418,6 +438,10 @@ void Session::BecomeOwn(Status* status) {
   GateGuard gate(g_gate);
   if (options_.mode == Mode::kExact) {
     g_exact_profile.RestartInChild();
+  } else if (options_.mode == Mode::kCheck) {
+    checks_.Clear();
+    g_program_memory.ForgetUnmapped();
+    last_check_made_ = false;
   } else {
     baseline_.Clear();
     // Without it what was inherited would pass for the child's own.
@@ -514,7 +538,11 @@ void Session::AtEnd(int exit_code, int signal_number, bool quick) {
     ended_ = true;
     exit_code_ = exit_code & 0xff;
     exit_signal_ = signal_number;
-    DumpLocked(Cause::kLast, &status);
+    if (options_.mode == Mode::kCheck) {
+      CheckAtEndLocked(signal_number, &status);
+    } else {
+      DumpLocked(Cause::kLast, &status);
+    }
     if (!status.ok()) Complain(status);
     control_.Leave();
   }

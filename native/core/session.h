@@ -12,6 +12,7 @@
 #include "control.h"
 #include "files.h"
 #include "gate.h"
+#include "leak_checker.h"
 #include "options.h"
 #include "status.h"
 #include "text_buffer.h"
@@ -53,6 +54,16 @@ class Session {
   bool ClaimCheck(const void* owner);
   // Stops the owner's quiet profile too.
   void ReleaseCheck(const void* owner);
+  // Whether this process is one whose leak checks leave reports.
+  [[nodiscard]] bool IsChecking() const;
+  // Leaves the outcome of a leak check under its name: a dump of what was lost, and an entry in the manifest.
+  void RecordCheck(const char* name, const LeakReport& report, const Status& outcome, Status* status);
+  // Makes the last check of this process, once: of the whole program, or in a forked child of what it has allocated.
+  void CheckAtEnd(Status* status);
+  // CheckAtEnd() has nothing to do.
+  void CancelCheckAtEnd() { last_check_made_ = true; }
+  [[nodiscard]] bool LastCheckMade() const { return last_check_made_; }
+
   // Changes the interval of a sampled profile.
   void SetSampleInterval(int64_t bytes, Status* status);
 
@@ -118,6 +129,10 @@ class Session {
   void CaptureText(TextBuffer* out, Status* status);
   void DumpLocked(Cause cause, Status* status);
   void SaveManifest(std::string_view dump, Status* status);
+  void StartChecks();
+  void RecordCheckLocked(const char* name, const LeakReport& report, const Status& outcome, Status* status);
+  void CheckAtEndLocked(int signal_number, Status* status);
+  void SaveManifestWithMaps(Status* status);
   void AnswerRequest();
   void Complain(const Status& status);
   void ArmIntervals();
@@ -156,6 +171,13 @@ class Session {
   union {
     TextBuffer baseline_{};
   };
+
+  // Leak checks: LeakCheckFacts one behind the other, never destroyed either.
+  union {
+    TextBuffer checks_{};
+  };
+  LeakChecker since_fork_;
+  bool last_check_made_ = false;
 
   // Automatic dumps.
   std::atomic<bool> intervals_{false};  // whether Checkpoint() has anything to look at

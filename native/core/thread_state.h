@@ -21,6 +21,8 @@ struct ThreadState {
   bool drained;
   // gperftools' lock around its stacks is held for this fork(): see Gperftools::LockStacks().
   bool stacks_locked;
+  // This thread is in a call of gperftools' leak checker, whose own allocations must be hooked.
+  bool checking;
   // Bytes allocated since the last look at the dump intervals.
   uint64_t unreported_bytes;
   uint32_t unreported_calls;

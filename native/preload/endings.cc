@@ -92,6 +92,11 @@ bool SendAgainLater(int number) {
 // In the place of SIG_DFL. Inside the allocator no dump can be made, but a moment later it can. When the last dump
 // would be a risk, the process dies without it, as it would have.
 void OnEndingSignal(int number, siginfo_t* /*info*/, void* context) {
+  // A leak check can only be made in the main thread.
+  if (g_session.IsChecking() && syscall(SYS_gettid) != getpid() &&
+      syscall(SYS_tgkill, getpid(), getpid(), number) == 0) {
+    return;
+  }
   if (!CannotDump(Interrupted(context))) {
     g_session.AtEnd(0, number, true);
   } else if (g_session.state() != forkheap::Session::State::kIdle && SendAgainLater(number)) {

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "../core/gperftools.h"
+#include "../core/gperftools_checker.h"
 #include "../core/javascript.h"
 #include "../core/log.h"
 #include "../core/manifest.h"
@@ -25,6 +26,7 @@
 extern "C" void* __libc_stack_end;  // NOLINT(bugprone-reserved-identifier): ld.so's name
 
 using forkheap::g_gperftools;
+using forkheap::g_gperftools_checker;
 using forkheap::g_session;
 
 namespace {
@@ -51,6 +53,49 @@ void Report(const forkheap::Status& from, forkheap_status* to) {
 }
 
 void ReportPath(forkheap_status* to) { snprintf(to->path, sizeof(to->path), "%s", g_session.files().last_dump()); }
+
+// What the interface says of leak checkers.
+struct LeakCheckers {
+  static void* Create(const char* name, forkheap_status* result) {
+    forkheap::Status status;
+    forkheap::RequireActiveChecker(&status);
+    if (status.ok() && g_session.LastCheckMade()) {
+      status.Fail("ERR_FORKHEAP_LEAK_CHECK_OVER", 0,
+                  "the last leak check of this process has been made, at its 'exit' event: check before that");
+    }
+    forkheap::LeakChecker* checker = nullptr;
+    if (status.ok()) {
+      checker = new forkheap::LeakChecker;
+      checker->Create(name);
+    }
+    Report(status, result);
+    return checker;
+  }
+
+  // `checker` null: of the whole program.
+  static void Check(forkheap::LeakChecker* checker, const char* name, forkheap_leaks* leaks, forkheap_status* result) {
+    forkheap::Status status;
+    forkheap::LeakReport report;
+    if (g_session.LastCheckMade()) {
+      status.Fail("ERR_FORKHEAP_LEAK_CHECK_OVER", 0,
+                  "the last leak check of this process has been made, at its 'exit' event: check before that");
+    } else if (checker == nullptr) {
+      forkheap::CheckWholeProgram(&report, &status);
+    } else {
+      checker->Check(&report, &status);
+    }
+    if (status.ok() && g_session.IsChecking()) {
+      const forkheap::Status outcome;
+      g_session.RecordCheck(name, report, outcome, &status);
+    }
+    Report(status, result);
+    leaks->bytes = report.bytes;
+    leaks->objects = report.objects;
+    if (!status.ok() || report.text.size() == 0) return;
+    if (g_session.IsChecking()) ReportPath(result);
+    leaks->take(leaks->data, report.text.data(), report.text.size());
+  }
+};
 
 const forkheap_interface kInterface = {
     FORKHEAP_INTERFACE_VERSION,
@@ -105,7 +150,10 @@ const forkheap_interface kInterface = {
     },
     [](forkheap_state* out) {
       const forkheap::Session::State state = g_session.state();
-      out->running = state == forkheap::Session::State::kRunning || state == forkheap::Session::State::kForkPending;
+      const bool running =
+          state == forkheap::Session::State::kRunning || state == forkheap::Session::State::kForkPending;
+      out->checking = g_session.IsChecking();
+      out->running = running && out->checking == 0;
       out->sampled = g_session.options().mode == forkheap::Mode::kSampled;
       out->sample_interval = g_session.options().sample_interval;
       out->stacks = forkheap::g_unwinder.walked();
@@ -126,6 +174,44 @@ const forkheap_interface kInterface = {
     },
     [](const void* owner) { return g_session.ClaimCheck(owner) ? 1 : 0; },
     [](const void* owner) { g_session.ReleaseCheck(owner); },
+    [](forkheap_status* result) {
+      forkheap::Status status;
+      forkheap::RequireActiveChecker(&status);
+      Report(status, result);
+    },
+    [](const char* name, forkheap_status* result) { return LeakCheckers::Create(name, result); },
+    [](void* checker, const char* name, forkheap_leaks* leaks, forkheap_status* result) {
+      LeakCheckers::Check(static_cast<forkheap::LeakChecker*>(checker), name, leaks, result);
+    },
+    [](void* checker) {
+      auto* object = static_cast<forkheap::LeakChecker*>(checker);
+      object->Destroy();
+      delete object;
+    },
+    [](forkheap_status* result) {
+      forkheap::Status status;
+      // After destructors, as gperftools does it, there is no JavaScript any more.
+      if (g_session.IsChecking() && !g_session.options().check_late) g_session.CheckAtEnd(&status);
+      Report(status, result);
+    },
+    [] { g_session.CancelCheckAtEnd(); },
+    [](int32_t disable) {
+      if (!g_gperftools_checker.present()) return;
+      if (disable != 0) {
+        g_gperftools_checker.Disable();
+      } else {
+        g_gperftools_checker.Enable();
+      }
+    },
+    [](const void* pointer, int32_t ignore, forkheap_status* result) {
+      forkheap::Status status;
+      if (ignore != 0) {
+        forkheap::IgnoreObject(pointer, &status);
+      } else {
+        forkheap::UnIgnoreObject(pointer, &status);
+      }
+      Report(status, result);
+    },
 };
 
 // tcmalloc sets these two for libstdc++'s old allocators, and children would inherit them. Entries that were there from
@@ -140,11 +226,15 @@ void ForgetVariablesOfTcmalloc() {
 }
 
 // What made this process a profiled one makes its children so.
-void InheritVariables() {
+void InheritVariables(bool check) {
   const char* entries[64];
   size_t count = 0;
   for (char** entry = environ; *entry != nullptr && count < 64; ++entry) {
-    if (strncmp(*entry, "FORKHEAP_", 9) == 0 && strncmp(*entry, "FORKHEAP_PARENT=", 16) != 0) entries[count++] = *entry;
+    const bool ours = strncmp(*entry, "FORKHEAP_", 9) == 0 && strncmp(*entry, "FORKHEAP_PARENT=", 16) != 0;
+    // gperftools' own variables that switch its leak checker on.
+    const bool checks = check && (strncmp(*entry, "HEAPCHECK=", 10) == 0 || strncmp(*entry, "HEAP_CHECK_", 11) == 0 ||
+                                  strncmp(*entry, "PERFTOOLS_VERBOSE=", 18) == 0);
+    if (ours || checks) entries[count++] = *entry;
   }
   forkheap::SetChildEnvironment(entries, count);
 }
@@ -202,6 +292,7 @@ __attribute__((constructor)) void Init(int argc, char** argv) {
     OwnPath(path, sizeof(path));
     forkheap::SetOwnPath(path);
   }
+  forkheap::StartLeakChecking();
   // Later than tcmalloc's own registration: in the prepare step ours runs before its, in the child after.
   pthread_atfork([] { g_session.BeforeFork(); }, [] { g_session.AfterForkInParent(); },
                  [] {
@@ -209,7 +300,7 @@ __attribute__((constructor)) void Init(int argc, char** argv) {
                    forkheap::AwaitFirstAllocation();
                  });
   on_exit(OnExit, nullptr);
-  if (environment.configured && environment.follow_children) InheritVariables();
+  if (environment.configured && environment.follow_children) InheritVariables(options.mode == forkheap::Mode::kCheck);
   if (!environment.configured || !environment.autostart) return;
   const forkheap::Wanted wanted = forkheap::CommandIsWanted(argc, argv);
   if (wanted == forkheap::Wanted::kNo || (wanted == forkheap::Wanted::kIfNode && !IsNode())) {

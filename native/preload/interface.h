@@ -36,12 +36,21 @@ struct forkheap_options {
 
 struct forkheap_state {
   int32_t running;
+  int32_t checking;  // leak checks leave reports
   int32_t sampled;
   int64_t sample_interval;
   uint64_t stacks;
   uint64_t truncated_stacks;
   char base[4096];     // `<prefix>_<pid>` while running
   char control[4096];  // the tree's control file
+};
+
+struct forkheap_leaks {
+  int64_t bytes;
+  int64_t objects;
+  // Is handed what was lost, in gperftools' text format, if anything was.
+  void (*take)(void* data, const char* text, size_t size);
+  void* data;
 };
 
 struct forkheap_interface {
@@ -63,6 +72,20 @@ struct forkheap_interface {
   // Since version 2. Leak checks take turns; 0 while another owner has the turn.
   int32_t (*claim_check)(const void* owner);
   void (*release_check)(const void* owner);
+
+  // Since version 2: gperftools' leak checker. Why no check can be made.
+  void (*require_checker)(struct forkheap_status*);
+  // A checker that counts from now on; null on failure.
+  void* (*create_checker)(const char* name, struct forkheap_status*);
+  // `checker` null: of the whole program. `name` is for the report.
+  void (*check_leaks)(void* checker, const char* name, struct forkheap_leaks*, struct forkheap_status*);
+  void (*destroy_checker)(void* checker);
+  // At the program's end: the last check.
+  void (*finish_checks)(struct forkheap_status*);
+  void (*cancel_last_check)(void);
+  // What the calling thread allocates is not lost, until it is enabled again.
+  void (*disable_checks)(int32_t disable);
+  void (*ignore_object)(const void* pointer, int32_t ignore, struct forkheap_status*);
 };
 
 // Exported by forkheap_preload.so.

@@ -11,29 +11,18 @@
 #include "../core/gate.h"
 #include "../core/gperftools.h"
 #include "../core/session.h"
-#include "../core/symbols.h"
 #include "../core/thread_state.h"
 #include "../core/unwinder.h"
 
 using forkheap::g_gate;
 using forkheap::g_gperftools;
 using forkheap::g_session;
+using forkheap::Next;
 
 namespace {
 
 using NewHook = void (*)(const void* pointer, size_t size);
 using DeleteHook = void (*)(const void* pointer);
-
-// The function behind ours, looked up at its first use: gperftools registers hooks before our constructor has run.
-template <typename F>
-F Next(std::atomic<F>* cache, const char* name) {
-  F next = cache->load(std::memory_order_relaxed);
-  if (next == nullptr) {
-    next = reinterpret_cast<F>(forkheap::FindNextSymbol(name, cache));
-    cache->store(next, std::memory_order_relaxed);
-  }
-  return next;
-}
 
 // gperftools has room for 7 hooks of a kind (all versions).
 constexpr int kHooks = 7;
@@ -46,7 +35,8 @@ void GatedNewHook(const void* pointer, size_t size) {
   {
     forkheap::GateGuard gate(g_gate);
     const NewHook hook = g_new_hooks[N].load(std::memory_order_relaxed);
-    if (gate.entered() && hook != nullptr && g_session.EnterHook()) hook(pointer, size);
+    const bool hooked = gate.entered() || forkheap::t_state.checking;
+    if (hooked && hook != nullptr && g_session.EnterHook()) hook(pointer, size);
   }
   if (forkheap::t_state.depth == 0) g_session.Checkpoint(size);
 }
@@ -57,7 +47,8 @@ void GatedDeleteHook(const void* pointer) {
   {
     forkheap::GateGuard gate(g_gate);
     const DeleteHook hook = g_delete_hooks[N].load(std::memory_order_relaxed);
-    if (gate.entered() && hook != nullptr && g_session.EnterHook()) hook(pointer);
+    const bool hooked = gate.entered() || forkheap::t_state.checking;
+    if (hooked && hook != nullptr && g_session.EnterHook()) hook(pointer);
   }
   if (forkheap::t_state.depth == 0) g_session.Checkpoint(0);
 }

@@ -1,9 +1,12 @@
 // What the preload library's parts share.
 #pragma once
 
+#include <atomic>
 #include <csignal>
 
 #include "../core/unwinder.h"
+
+#include "../core/symbols.h"
 
 namespace forkheap {
 
@@ -17,6 +20,17 @@ bool DumpBeforeExec(Registers at, const char* file);
 // Runs in a forked child, after the session's own handler. Where the sampler's stacks are no place to start the child's
 // profile from, the child's first allocation is.
 void AwaitFirstAllocation();
+
+// The function behind ours, looked up at its first use: gperftools calls us before our constructor has run.
+template <typename F>
+F Next(std::atomic<F>* cache, const char* name) {
+  F next = cache->load(std::memory_order_relaxed);
+  if (next == nullptr) {
+    next = reinterpret_cast<F>(FindNextSymbol(name, cache));
+    cache->store(next, std::memory_order_relaxed);
+  }
+  return next;
+}
 
 }  // namespace forkheap
 

@@ -1,5 +1,6 @@
+import { ForkheapError } from '../errors.js';
 import { requireSupportedPlatform } from '../platform.js';
-import { findPreload, findTcmalloc, preloadablePath, registerScript } from './libraries.js';
+import { findPreload, findTcmalloc, preloadablePath, registerScript, requireLeakChecker } from './libraries.js';
 import { type CheckedOptions, type HeapProfileOptions, nativeOptions } from './options.js';
 
 /** An environment as child_process takes it. */
@@ -11,7 +12,26 @@ export interface HeapProfileEnvOptions extends Omit<HeapProfileOptions, 'childre
   children?: 'all' | 'none';
   /** False: the child only gets ready, and starts when it calls `startHeapProfile()`. Default true. */
   autoStart?: boolean;
+  /**
+   * Instead of a profile: gperftools' leak checker watches the child. `local`: only where the child uses `HeapLeakChecker`; the
+   * other modes also check the whole program at its end. Default none.
+   */
+  leakCheck?: LeakCheckMode;
 }
+
+/**
+ * How much gperftools' leak checker looks at: `local` only what checkers in the program ask for; `minimal` all but what was
+ * allocated before main(); `normal` all; `strict` all, after destructors; `draconian` whatever was not freed, reachable or
+ * not; `as-is` as the HEAP_CHECK_* variables say.
+ *
+ * @since 0.1.0
+ */
+export type LeakCheckMode = (typeof LEAK_CHECK_MODES)[number];
+
+export const LEAK_CHECK_MODES = ['local', 'minimal', 'normal', 'strict', 'draconian', 'as-is'] as const;
+
+/** gperftools prints what it finds; forkheap has it from elsewhere. Errors that end the process are still printed. */
+const QUIET = '-4';
 
 /** The variables that only forkheap reads. */
 const variables = [
@@ -94,6 +114,7 @@ export function withProfile(env: Environment, added: Environment): Environment {
     else result[name] = value;
   }
   delete result.HEAPPROFILE;
+  if (added.FORKHEAP_MODE === 'check') result.PERFTOOLS_VERBOSE ??= QUIET;
   // Our part of the two lists, by which the preload library completes the environment of children.
   const preload = preloadList();
   const options = nodeOptions(added.FORKHEAP_JAVASCRIPT !== '0');
@@ -109,6 +130,10 @@ export function withProfile(env: Environment, added: Environment): Environment {
 export function withoutProfile(env: Environment): Environment {
   const result: Environment = { ...env };
   for (const name of variables) delete result[name];
+  if (env.FORKHEAP_MODE === 'check') {
+    delete result.HEAPCHECK;
+    if (result.PERFTOOLS_VERBOSE === QUIET) delete result.PERFTOOLS_VERBOSE;
+  }
   for (const [name, ours, separator] of [
     ['LD_PRELOAD', env.FORKHEAP_LD_PRELOAD, ':'],
     ['NODE_OPTIONS', env.FORKHEAP_NODE_OPTIONS, ' '],
@@ -118,6 +143,35 @@ export function withoutProfile(env: Environment): Environment {
     else result[name] = rest;
   }
   return result;
+}
+
+function leakCheckEnvironment(
+  env: Environment,
+  checked: CheckedOptions,
+  options: HeapProfileEnvOptions,
+  mode: LeakCheckMode,
+): Environment {
+  if (!LEAK_CHECK_MODES.includes(mode)) {
+    throw new ForkheapError(
+      'ERR_FORKHEAP_INVALID_ARGUMENT',
+      `leakCheck must be one of ${LEAK_CHECK_MODES.join(', ')}, got ${String(mode)}`,
+    );
+  }
+  if (options.mode !== undefined || options.autoStart === false) {
+    throw new ForkheapError(
+      'ERR_FORKHEAP_INVALID_ARGUMENT',
+      "leakCheck cannot go together with mode or autoStart: gperftools' leak checker starts with the process, and takes the place of its heap profiler",
+    );
+  }
+  requireLeakChecker();
+  return withProfile(env, {
+    FORKHEAP_PREFIX: checked.prefix,
+    FORKHEAP_MODE: 'check',
+    FORKHEAP_CHILDREN: options.children === 'none' ? 'none' : undefined,
+    FORKHEAP_JAVASCRIPT: checked.javascript ? undefined : '0',
+    FORKHEAP_CONTROL: undefined,
+    HEAPCHECK: mode,
+  });
 }
 
 /** Takes forkheap's part out of this process's own environment, and so out of that of its children. */
@@ -141,11 +195,20 @@ export function leaveEnvironment(): void {
  * @param env the environment to extend; `process.env` by default. It is not changed.
  * @returns a copy of `env` with LD_PRELOAD and NODE_OPTIONS extended and forkheap's own variables set
  * @throws {ForkheapError} ERR_FORKHEAP_INVALID_ARGUMENT, ERR_FORKHEAP_INVALID_PREFIX, ERR_FORKHEAP_NO_TCMALLOC,
- *   ERR_FORKHEAP_NOT_BUILT, ERR_FORKHEAP_UNSUPPORTED_PLATFORM
+ *   ERR_FORKHEAP_NOT_BUILT, ERR_FORKHEAP_UNSUPPORTED_PLATFORM; with `leakCheck` also ERR_FORKHEAP_LEAK_CHECKER_UNSUPPORTED
  * @since 0.1.0
  */
 export function heapProfileEnv(options: HeapProfileEnvOptions = {}, env: Environment = process.env): Environment {
   requireSupportedPlatform();
-  const checked = nativeOptions(options);
+  const { leakCheck, ...others } = options;
+  const checked = nativeOptions(others);
+  if (leakCheck !== undefined) return leakCheckEnvironment(env, checked, options, leakCheck);
+  const clean = withoutProfile(env);
+  if (clean.HEAPCHECK !== undefined && clean.HEAPCHECK !== '') {
+    throw new ForkheapError(
+      'ERR_FORKHEAP_INVALID_ARGUMENT',
+      `HEAPCHECK=${clean.HEAPCHECK} is set: gperftools' leak checker and its heap profiler cannot watch one process together. Unset it, or use \`forkheap check\``,
+    );
+  }
   return withProfile(env, profileVariables(checked, options.children !== 'none', options.autoStart !== false));
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, lstatSync, mkdirSync, readlinkSync, symlinkSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readFileSync, readlinkSync, symlinkSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { packageRoot } from '#root';
@@ -57,6 +57,22 @@ export function findTcmalloc(): string {
   throw new ForkheapError(
     'ERR_FORKHEAP_NO_TCMALLOC',
     `${soname} is not installed: install gperftools (Debian, Ubuntu: \`sudo apt-get install libgoogle-perftools4\`), or name the file in FORKHEAP_TCMALLOC`,
+  );
+}
+
+/**
+ * Checks that gperftools' library has a leak checker, before a process is started with it.
+ *
+ * @throws {ForkheapError} ERR_FORKHEAP_NO_TCMALLOC, ERR_FORKHEAP_LEAK_CHECKER_UNSUPPORTED
+ */
+export function requireLeakChecker(): void {
+  const file = findTcmalloc();
+  // The stub of 2.17 exports the class, too, but not what makes the real one start.
+  if (readFileSync(file).includes('\0_ZN15HeapLeakChecker24BeforeConstructorsLockedEv\0')) return;
+  throw new ForkheapError(
+    'ERR_FORKHEAP_LEAK_CHECKER_UNSUPPORTED',
+    `${file} has no leak checker: gperftools 2.17 and later have a stub in its place that always says "no leaks". Name a gperftools 2.10 to 2.16 in FORKHEAP_TCMALLOC (Debian 12 and 13 have one), or use checkNativeLeaks(), which works with every version`,
+    { path: file },
   );
 }
 

@@ -41,6 +41,26 @@ export interface ManifestExit {
   signal: string | null;
 }
 
+/** A leak check that a process has made. */
+export interface ManifestCheck {
+  /** Of the checker; `whole program` and `forked child` are the last checks of a process. */
+  name: string;
+  /** The dump that holds what was lost, as a file name without folder; null when nothing was. */
+  dump: string | null;
+  /** What gperftools counts as lost, before anybody has judged it. */
+  bytes: number;
+  objects: number;
+  /** Why the check could not be made. */
+  error: { code: string; message: string } | null;
+}
+
+/** In the place of a profile: what `forkheap check` reads. */
+export interface ManifestLeakCheck {
+  /** HEAPCHECK. */
+  mode: string;
+  checks: ManifestCheck[];
+}
+
 export interface Manifest {
   forkheap: string;
   pid: number;
@@ -72,4 +92,6 @@ export interface Manifest {
   /** JavaScript functions in the stacks of the dumps. */
   code?: ManifestCode[];
   exit: ManifestExit | null;
+  /** Of a process that gperftools' leak checker has watched; its dumps are what the checks have found. */
+  leakCheck?: ManifestLeakCheck;
 }

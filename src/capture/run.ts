@@ -16,10 +16,14 @@ export interface Ending {
   signal: NodeJS.Signals | null;
 }
 
-/** Runs a program with our stdin, stdout and stderr and waits for it, passing signals on. */
-export async function runProgram(file: string, argv: readonly string[], env: Environment): Promise<Ending> {
+/**
+ * Runs a program with our stdin, stdout and stderr and waits for it, passing signals on.
+ *
+ * @param stdout the descriptor that is its stdout
+ */
+export async function runProgram(file: string, argv: readonly string[], env: Environment, stdout = 1): Promise<Ending> {
   const [argv0 = file, ...args] = argv;
-  const child: ChildProcess = spawn(file, args, { stdio: 'inherit', env, argv0 });
+  const child: ChildProcess = spawn(file, args, { stdio: [0, stdout, 2], env, argv0 });
   const handlers = passedOn.map((signal) => {
     const handler = (): void => {
       if (!(fromTerminal.has(signal) && process.stdin.isTTY)) child.kill(signal);

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { checkCommand } from './commands/check.js';
 import { diffCommand } from './commands/diff.js';
 import { doctorCommand } from './commands/doctor.js';
 import { dumpCommand } from './commands/dump.js';
@@ -14,6 +15,7 @@ import { treeCommand } from './commands/tree.js';
 export function commands(): Command[] {
   return [
     runCommand(),
+    checkCommand(),
     dumpCommand(),
     lsCommand(),
     topCommand(),

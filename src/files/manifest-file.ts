@@ -26,6 +26,16 @@ const isCode: Check = (value) =>
   [value.line, value.column].every(orMissing(isNumber)) &&
   orMissing(isString)(value.inlinedIn);
 
+const isCheck: Check = (value) =>
+  isObject(value) &&
+  isString(value.name) &&
+  (value.dump === null || isString(value.dump)) &&
+  isNumber(value.bytes) &&
+  isNumber(value.objects) &&
+  (value.error === null || (isObject(value.error) && isString(value.error.code) && isString(value.error.message)));
+const isLeakCheck: Check = (value) =>
+  isObject(value) && isString(value.mode) && Array.isArray(value.checks) && value.checks.every(isCheck);
+
 const FIELDS: Record<keyof Manifest, Check> = {
   forkheap: isString,
   pid: isNumber,
@@ -45,6 +55,7 @@ const FIELDS: Record<keyof Manifest, Check> = {
   stacks: isNumber,
   truncatedStacks: isNumber,
   exit: (value) => value === null || isObject(value),
+  leakCheck: (value) => value === undefined || isLeakCheck(value),
   // What an older forkheap wrote has none.
   code: (value) => value === undefined || (Array.isArray(value) && value.every(isCode)),
 };

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { ForkheapError } from '../errors.js';
@@ -68,20 +68,46 @@ function failed(reason: string, cause?: unknown): ForkheapError {
   return new ForkheapError('ERR_FORKHEAP_SYMBOLIZER', message, { path: symbolizerPath(), cause });
 }
 
+function requireSymbolizer(): string {
+  const path = symbolizerPath();
+  if (existsSync(path)) return path;
+  const message = `Functions have no names: the symbolizer ${path} is missing: ${howToRestore()}.`;
+  throw new ForkheapError('ERR_FORKHEAP_SYMBOLIZER', message, { path });
+}
+
+/** It must not be profiled, nor preloaded with anything, and a look-up must not turn into a download. */
+function symbolizerEnvironment(): NodeJS.ProcessEnv {
+  const { LD_PRELOAD: _preload, HEAPCHECK: _check, HEAPPROFILE: _prefix, DEBUGINFOD_URLS: _urls, ...env } = process.env;
+  // The preload library would add it again.
+  return { ...env, FORKHEAP_DISABLE: '1' };
+}
+
+/**
+ * As {@link runSymbolizer}, while everything waits.
+ *
+ * @throws ForkheapError ERR_FORKHEAP_SYMBOLIZER when it is missing or fails.
+ */
+export function runSymbolizerSync(requests: readonly ModuleRequest[]): ModuleAnswer[] {
+  const { status, signal, stdout, stderr, error } = spawnSync(requireSymbolizer(), [], {
+    env: symbolizerEnvironment(),
+    input: encode(requests),
+    encoding: 'utf8',
+    maxBuffer: 2 ** 30,
+  });
+  if (error !== undefined) throw failed(error.message, error);
+  if (status !== 0) throw failed(stderr.trim() || (signal ? `ended by ${signal}` : `exit status ${status}`));
+  return decode(stdout, requests);
+}
+
 /**
  * Asks the symbolizer about every file at once.
  *
  * @throws ForkheapError ERR_FORKHEAP_SYMBOLIZER when it is missing or fails.
  */
-export function runSymbolizer(requests: readonly ModuleRequest[]): Promise<ModuleAnswer[]> {
-  const path = symbolizerPath();
-  if (!existsSync(path)) {
-    const message = `Functions have no names: the symbolizer ${path} is missing: ${howToRestore()}.`;
-    return Promise.reject(new ForkheapError('ERR_FORKHEAP_SYMBOLIZER', message, { path }));
-  }
+export async function runSymbolizer(requests: readonly ModuleRequest[]): Promise<ModuleAnswer[]> {
+  const path = requireSymbolizer();
   return new Promise((resolve, reject) => {
-    // It must not be profiled, nor preloaded with anything, and a look-up must not turn into a download.
-    const { LD_PRELOAD: _preload, HEAPPROFILE: _prefix, DEBUGINFOD_URLS: _urls, ...env } = process.env;
+    const env = symbolizerEnvironment();
     const child = spawn(path, [], { env, stdio: ['pipe', 'pipe', 'pipe'] });
     const output: Buffer[] = [];
     let complaint = '';

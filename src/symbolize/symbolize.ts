@@ -2,7 +2,7 @@ import { posix } from 'node:path';
 import { ForkheapError } from '../errors.js';
 import { mappingKey } from '../profile/merge.js';
 import type { Location, Profile } from '../profile/model.js';
-import { type ModuleRequest, runSymbolizer } from './client.js';
+import { type ModuleAnswer, type ModuleRequest, runSymbolizer, runSymbolizerSync } from './client.js';
 import { SourceMaps } from './source-maps.js';
 
 /** Why locations of one file have no name. */
@@ -78,6 +78,31 @@ function mapSources(locations: readonly Location[]): void {
   }
 }
 
+/** Puts the symbolizer's answers where they belong. */
+function apply(modules: readonly Module[], answers: readonly ModuleAnswer[], reasons: Map<string, string>): void {
+  for (const [i, { request, locations }] of modules.entries()) {
+    const answer = answers[i];
+    if (answer === undefined) continue;
+    if (answer.reason !== null) reasons.set(request.buildId || request.path, answer.reason);
+    for (const [j, same] of locations.entries()) {
+      const frames = (answer.frames[j] ?? []).map((frame) => ({
+        ...frame,
+        file: frame.file === '' ? '' : posix.normalize(frame.file),
+      }));
+      for (const location of same) location.frames = frames;
+    }
+  }
+}
+
+/** A symbolizer that failed leaves addresses without names, and is no exception. */
+function without(profile: Profile, modules: readonly Module[], cause: unknown): SymbolizeResult {
+  if (!(cause instanceof ForkheapError)) throw cause;
+  const reasons = new Map(
+    modules.map(({ request }) => [request.buildId || request.path, 'the symbolizer did not run'] as const),
+  );
+  return { ...summarize(profile, reasons), error: cause };
+}
+
 /**
  * Gives each location of `profile` its frames, as far as the files it was mapped from are here and are the same builds.
  * JavaScript functions get the place in their source, where a source map lies beside the script.
@@ -89,25 +114,23 @@ export async function symbolize(profile: Profile): Promise<SymbolizeResult> {
   mapSources(profile.locations);
   const modules = collect(profile.locations);
   const reasons = new Map<string, string>();
-  let error: ForkheapError | null = null;
   try {
-    const answers = modules.length === 0 ? [] : await runSymbolizer(modules.map((module) => module.request));
-    for (const [i, { request, locations }] of modules.entries()) {
-      const answer = answers[i];
-      if (answer === undefined) continue;
-      if (answer.reason !== null) reasons.set(request.buildId || request.path, answer.reason);
-      for (const [j, same] of locations.entries()) {
-        const frames = (answer.frames[j] ?? []).map((frame) => ({
-          ...frame,
-          file: frame.file === '' ? '' : posix.normalize(frame.file),
-        }));
-        for (const location of same) location.frames = frames;
-      }
-    }
+    if (modules.length > 0) apply(modules, await runSymbolizer(modules.map(({ request }) => request)), reasons);
   } catch (cause) {
-    if (!(cause instanceof ForkheapError)) throw cause;
-    error = cause;
-    for (const { request } of modules) reasons.set(request.buildId || request.path, 'the symbolizer did not run');
+    return without(profile, modules, cause);
   }
-  return { ...summarize(profile, reasons), error };
+  return { ...summarize(profile, reasons), error: null };
+}
+
+/** As {@link symbolize}, while everything waits. */
+export function symbolizeSync(profile: Profile): SymbolizeResult {
+  mapSources(profile.locations);
+  const modules = collect(profile.locations);
+  const reasons = new Map<string, string>();
+  try {
+    if (modules.length > 0) apply(modules, runSymbolizerSync(modules.map(({ request }) => request)), reasons);
+  } catch (cause) {
+    return without(profile, modules, cause);
+  }
+  return { ...summarize(profile, reasons), error: null };
 }

@@ -1,0 +1,125 @@
+// What stands in front of gperftools' leak checker (2.10 to 2.16), and of mmap() and its relatives while it is active.
+
+// With it, the headers give mmap() the name mmap64(); off_t has 64 bits on x86-64 anyway.
+#undef _FILE_OFFSET_BITS
+
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdarg>
+
+#include "../core/gate.h"
+#include "../core/leak_checker.h"
+#include "../core/program_memory.h"
+#include "interpose.h"
+
+using forkheap::g_gate;
+using forkheap::g_program_memory;
+using forkheap::Next;
+
+namespace {
+
+constexpr int kPrivate = MAP_PRIVATE | MAP_ANONYMOUS;
+
+using MmapFunction = void* (*)(void*, size_t, int, int, int, off_t);
+
+// Through the gate: the hooks behind it take a lock that a fork() in another thread must not find taken. gperftools'
+// own calls do not pass it: they may hold a lock that fork()'s other handlers wait for.
+void* GatedMmap(MmapFunction next, const void* caller, void* address, size_t size, int protection, int flags, int fd,
+                off_t offset) {
+  if (!g_program_memory.Watches(caller)) return next(address, size, protection, flags, fd, offset);
+  forkheap::GateGuard gate(g_gate);
+  void* result = next(address, size, protection, flags, fd, offset);
+  if (gate.entered() && result != MAP_FAILED) {
+    const auto start = reinterpret_cast<uintptr_t>(result);
+    if ((flags & kPrivate) == kPrivate) {
+      g_program_memory.Add(start, size);
+    } else {
+      g_program_memory.Remove(start, size);
+    }
+  }
+  return result;
+}
+
+}  // namespace
+
+FORKHEAP_EXPORT void* mmap(void* address, size_t size, int protection, int flags, int fd, off_t offset) noexcept {
+  static std::atomic<MmapFunction> cache{nullptr};
+  return GatedMmap(Next(&cache, "mmap"), __builtin_return_address(0), address, size, protection, flags, fd, offset);
+}
+
+FORKHEAP_EXPORT void* mmap64(void* address, size_t size, int protection, int flags, int fd, off_t offset) noexcept {
+  static std::atomic<MmapFunction> cache{nullptr};
+  return GatedMmap(Next(&cache, "mmap64"), __builtin_return_address(0), address, size, protection, flags, fd, offset);
+}
+
+FORKHEAP_EXPORT int munmap(void* address, size_t size) noexcept {
+  static std::atomic<int (*)(void*, size_t)> cache{nullptr};
+  const auto next = Next(&cache, "munmap");
+  if (!g_program_memory.Watches(__builtin_return_address(0))) return next(address, size);
+  forkheap::GateGuard gate(g_gate);
+  // First: another thread may be given the same addresses at once.
+  if (gate.entered()) g_program_memory.Remove(reinterpret_cast<uintptr_t>(address), size);
+  return next(address, size);
+}
+
+FORKHEAP_EXPORT void* mremap(void* address, size_t old_size, size_t size, int flags, ...) noexcept {
+  static std::atomic<void* (*)(void*, size_t, size_t, int, ...)> cache{nullptr};
+  const auto next = Next(&cache, "mremap");
+  va_list args;
+  va_start(args, flags);
+  void* target = (flags & MREMAP_FIXED) != 0 ? va_arg(args, void*) : nullptr;
+  va_end(args);
+  if (!g_program_memory.Watches(__builtin_return_address(0))) return next(address, old_size, size, flags, target);
+  forkheap::GateGuard gate(g_gate);
+  void* result = next(address, old_size, size, flags, target);
+  if (gate.entered() && result != MAP_FAILED) {
+    g_program_memory.Remove(reinterpret_cast<uintptr_t>(address), old_size);
+    g_program_memory.Add(reinterpret_cast<uintptr_t>(result), size);
+  }
+  return result;
+}
+
+using ThreadsCallback = int (*)(void*, int, pid_t*, va_list);
+
+// NOLINTNEXTLINE(readability-identifier-naming): gperftools' name
+FORKHEAP_EXPORT int TCMalloc_ListAllProcessThreads(void* parameter, ThreadsCallback callback, ...) {
+  static std::atomic<int (*)(void*, ThreadsCallback, ...)> cache{nullptr};
+  return forkheap::leak_check::ListThreads(Next(&cache, "TCMalloc_ListAllProcessThreads"), parameter, callback);
+}
+
+// Runs while all threads stand still, on a small stack.
+// NOLINTNEXTLINE(readability-identifier-naming): gperftools' name
+FORKHEAP_EXPORT int TCMalloc_ResumeAllProcessThreads(int count, pid_t* threads) {
+  static std::atomic<int (*)(int, pid_t*)> cache{nullptr};
+  forkheap::leak_check::BeforeThreadsGoOn();
+  return Next(&cache, "TCMalloc_ResumeAllProcessThreads")(count, threads);
+}
+
+namespace forkheap {
+
+// The checker asks this of its own table when it starts: that is how the table becomes known.
+bool FindAlloc(const void* table, const void* block, size_t* size) __asm__("_ZNK16HeapProfileTable9FindAllocEPKvPm");
+
+__attribute__((visibility("default"))) bool FindAlloc(const void* table, const void* block, size_t* size) {
+  static std::atomic<bool (*)(const void*, const void*, size_t*)> cache{nullptr};
+  leak_check::KnowTable(table);
+  return Next(&cache, "_ZNK16HeapProfileTable9FindAllocEPKvPm")(table, block, size);
+}
+
+void ReportLeaks(void* snapshot, const char* checker, const char* file,
+                 bool symbolize) __asm__("_ZN16HeapProfileTable8Snapshot11ReportLeaksEPKcS2_b");
+
+// gperftools' own file has the pid of the process that the checker was started in, and is written over by any other
+// with the same name.
+__attribute__((visibility("default"))) void ReportLeaks(void* snapshot, const char* checker, const char* file,
+                                                        bool symbolize) {
+  static std::atomic<void (*)(void*, const char*, const char*, bool)> cache{nullptr};
+  const char* path = leak_check::ReportPath();
+  Next(&cache, "_ZN16HeapProfileTable8Snapshot11ReportLeaksEPKcS2_b")(snapshot, checker, path == nullptr ? file : path,
+                                                                      path == nullptr && symbolize);
+}
+
+}  // namespace forkheap

@@ -1,0 +1,160 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { leaksIn, program, tempPrefix } from '../helpers/fixtures.js';
+import { cli } from '../helpers/forkheap.js';
+import { checkProgram, compile } from '../helpers/leaks.js';
+import { script } from '../helpers/preloaded.js';
+import { root } from '../helpers/process.js';
+
+const lost = { LEAKY_LOSE: '1' };
+
+for (const name of ['native-fork.cjs', 'fork-child.mjs', 'cluster-worker.mjs', 'grandchild.mjs']) {
+  t.test(`what each process of ${name} has lost`, async (t) => {
+    const { report, result } = await checkProgram(t, program(name, 100, 1000), { status: 1, env: lost });
+    const expected = leaksIn(result.stderr);
+    t.equal(report.processes.length, expected.length, 'processes');
+    for (const { pid, kind, blocks } of expected) {
+      const process = report.processes.find((candidate) => candidate.pid === pid);
+      const [check] = process?.checks ?? [];
+      t.match(process, { kind, verdict: 'leaked', reason: '' });
+      t.equal(check?.name, kind === 'fork' ? 'forked child' : 'whole program');
+      const objects = check?.objects ?? 0;
+      t.ok(objects >= 0.95 * blocks && objects <= blocks, `${kind}: ${objects} of ${blocks} blocks`);
+      t.equal(check?.bytes, objects * 1000);
+      t.ok(
+        check?.findings.every(({ owner, stack }) => owner === '(program)' && stack[0]?.name === 'leaky::LeakBlocks'),
+        'named right',
+      );
+    }
+  });
+}
+
+t.test('every place is named', async (t) => {
+  const { report } = await checkProgram(t, program('places.mjs', 40, 1000), { status: 1, env: lost });
+  const findings = report.processes[0]?.checks[0]?.findings ?? [];
+  const places: Record<string, string> = {
+    LeakBlocks: 'leaky::LeakBlocks',
+    outer: 'leaky::Inner',
+    inlined: 'leaky::InlinedLeak',
+    calloc: 'leaky::LeakByCalloc',
+    realloc: 'leaky::LeakByRealloc',
+    memalign: 'leaky::LeakByMemalign',
+    new: 'leaky::LeakByNew',
+    template: 'leaky::Table<long>::Grow',
+  };
+  for (const [place, name] of Object.entries(places)) {
+    const objects = findings.filter(({ stack }) => stack[0]?.name === name).reduce((sum, f) => sum + f.objects, 0);
+    t.ok(objects >= 38 && objects <= 40, `${place}: ${objects} of 40 blocks by ${name}`);
+  }
+});
+
+t.test('no leaks: status 0, and nothing of gperftools', async (t) => {
+  const prefix = tempPrefix(t);
+  const code = `require('node:zlib').gzipSync(Buffer.alloc(100000)); console.log('printed')`;
+  const { code: status, stdout, stderr } = await cli(t, ['check', '--prefix', prefix, '--', ...script(code)]);
+  t.equal(status, 0, stderr);
+  t.equal(stdout, 'printed\n');
+  t.match(stderr, /^no leaks: 1 process without leaks\nreports: \S+\n$/);
+});
+
+t.test('processes of which nobody can tell', async (t) => {
+  const killed = `const { fork } = require('node:child_process');
+    if (process.send) process.kill(process.pid, 'SIGKILL');
+    else fork(process.argv[1]).on('exit', () => {});`;
+  const folder = t.testdir({ 'killed.cjs': killed });
+  const file = join(folder, 'killed.cjs');
+  const failed = await checkProgram(t, script('process.exitCode = 3'), { status: 2, prefix: join(folder, 'f') });
+  t.match(failed.report, { verdict: 'unknown', processes: [{ verdict: 'clean' }], warnings: [/status 3/] });
+  const { report } = await checkProgram(t, [process.execPath, file], { status: 2, prefix: join(folder, 'p') });
+  t.same(report.processes.map(({ verdict }) => verdict).sort(), ['clean', 'unknown']);
+  t.match(
+    report.processes.find(({ kind }) => kind === 'child'),
+    { reason: /killed/ },
+  );
+  const nothing = await checkProgram(t, ['/bin/true'], { status: 2, prefix: join(folder, 'n') });
+  t.match(nothing.report, { processes: [], warnings: [/no process of this run/] });
+});
+
+t.test('SIGTERM does not keep a process from its check', async (t) => {
+  const code = `require('./test/fixtures/programs/leaky.cjs').leaky.leak(100, 1000);
+    process.kill(process.pid, 'SIGTERM'); setInterval(() => {}, 1000)`;
+  const { report } = await checkProgram(t, script(code), { status: 1, env: lost });
+  t.match(report, { verdict: 'leaked', warnings: [/SIGTERM/] });
+});
+
+t.test('two children with the same checker name leave two reports', async (t) => {
+  const code = `const { HeapLeakChecker } = require('forkheap');
+    const { fork } = require('node:child_process');
+    const { leaky } = require(${JSON.stringify(join(root, 'test/fixtures/programs/leaky.cjs'))});
+    if (process.send) {
+      const checker = new HeapLeakChecker('same');
+      leaky.leak(50, 100 * Number(process.argv[2]));
+      checker.noLeaks();
+      process.disconnect();
+    } else for (const n of [1, 2]) fork(process.argv[1], [n])`;
+  // Below the project, so that it finds forkheap.
+  const folder = t.testdir({ 'same.cjs': code });
+  const file = join(folder, 'same.cjs');
+  const { report } = await checkProgram(t, [process.execPath, file], {
+    status: 1,
+    env: lost,
+    flags: ['--mode', 'local'],
+    prefix: join(folder, 'p'),
+  });
+  const checks = report.processes.filter(({ kind }) => kind === 'child').flatMap((process) => process.checks);
+  t.same(
+    checks.map(({ name }) => name),
+    ['same', 'same'],
+  );
+  const sizes = checks.map(({ bytes, objects }) => bytes / objects).sort((a, b) => a - b);
+  t.same(sizes, [100, 200], 'each its own');
+  t.equal(new Set(checks.map(({ dump }) => dump)).size, 2);
+});
+
+t.test('suppressions, annotations and the page', async (t) => {
+  const folder = t.testdir({});
+  const command = program('root-leak.mjs', 100, 1000);
+  const supp = join(folder, 'team.supp');
+  writeFileSync(supp, '# known\nleak:leaky::LeakBlocks\n');
+  const { report } = await checkProgram(t, command, {
+    status: 0,
+    env: lost,
+    flags: ['--suppressions', supp],
+    prefix: join(folder, 'a'),
+  });
+  t.match(report.processes[0]?.checks[0]?.suppressed, [{ pattern: 'leaky::LeakBlocks' }]);
+  const html = join(folder, 'lost.html');
+  const flags = ['check', '--format', 'github', '--html', html, '--prefix', join(folder, 'b'), '--', ...command];
+  const { code, stdout, stderr } = await cli(t, flags, { env: lost });
+  t.equal(code, 1, stderr);
+  t.match(
+    stdout,
+    /^::error file=test\/fixtures\/addons\/leaky\/src\/leaks\.cc,line=\d+,title=Native memory lost by \(program\)::/m,
+  );
+  t.match(stderr, /LEAKED .*\n.*whole program/);
+  t.match(readFileSync(html, 'utf8'), /^<!doctype html>/);
+  const bad = join(folder, 'bad.supp');
+  writeFileSync(bad, 'nonsense\n');
+  t.match(await cli(t, ['check', '--suppressions', bad, '--', 'true']), {
+    code: 2,
+    stderr: /bad\.supp:1: .*ERR_FORKHEAP_BAD_FILE/,
+  });
+});
+
+t.test('a gperftools without leak checker', async (t) => {
+  const soname = 'libtcmalloc_and_profiler.so.4';
+  const FORKHEAP_TCMALLOC = compile(t, 'stub.cc', soname, '-shared', '-fPIC', `-Wl,-soname,${soname}`);
+  const { code, stdout, stderr } = await cli(t, ['check', '--', 'node', '-e', '1'], { env: { FORKHEAP_TCMALLOC } });
+  t.same([code, stdout], [2, '']);
+  t.match(stderr, /2\.10 to 2\.16.*checkNativeLeaks\(\).*\[ERR_FORKHEAP_LEAK_CHECKER_UNSUPPORTED\]/);
+});
+
+t.test('a heap profile refuses HEAPCHECK', async (t) => {
+  const { code, stderr } = await cli(t, ['run', '--', 'node', '-e', '1'], {
+    env: { HEAPCHECK: 'normal' },
+    cwd: t.testdir({}),
+  });
+  t.equal(code, 2);
+  t.match(stderr, /HEAPCHECK=normal is set/);
+});
