@@ -259,11 +259,12 @@ void ExecuteWithAllocator(char* const* argv) {
 }
 
 // This process was not taken for one that is profiled, and so has no tcmalloc.
-void InitWithoutAllocator(const forkheap::Environment& environment, int argc, char** argv) {
+void InitWithoutAllocator(const forkheap::Options& options, const forkheap::Environment& environment, int argc,
+                          char** argv) {
   if (!environment.configured) return;
   if (IsNode() || forkheap::CommandIsWanted(argc, argv) == forkheap::Wanted::kAnyway) ExecuteWithAllocator(argv);
   if (!environment.follow_children) return;
-  InheritVariables();
+  InheritVariables(options.mode == forkheap::Mode::kCheck);
   if (environment.parent_pid != 0) g_session.StandAside();
 }
 
@@ -273,7 +274,8 @@ __attribute__((constructor)) void Init(int argc, char** argv) {
   forkheap::Environment environment;
   forkheap::ReadEnvironment(&options, &environment);
   g_session.SetProcess(environment.kind, environment.parent_pid, environment.follow_children);
-  if (!g_gperftools.loaded() && forkheap::LacksAllocator()) return InitWithoutAllocator(environment, argc, argv);
+  if (!g_gperftools.loaded() && forkheap::LacksAllocator())
+    return InitWithoutAllocator(options, environment, argc, argv);
   forkheap::g_unwinder.Init();
   const bool loaded = g_gperftools.loaded() || g_gperftools.Load();
   forkheap::g_unwinder.HideLeading(g_gperftools.code(),

@@ -150,6 +150,9 @@ FORKHEAP_EXPORT int MallocHook_RemoveDeleteHook(DeleteHook hook) {
 // Runs inside malloc. The stack of the caller of the allocation function: gperftools' own frames are left out by
 // address, so skip_count has nothing to skip.
 FORKHEAP_EXPORT int MallocHook_GetCallerStackTrace(void** result, int max_depth, int /*skip_count*/) {
+  // One frame is asked for by the leak checker's list of mapped regions, which takes what the dynamic linker has mapped
+  // for roots. gperftools' own regions would be the linker's, where that was the caller of malloc().
+  if (max_depth == 1) return 0;
   return forkheap::g_unwinder.Walk(FORKHEAP_CALLER_REGISTERS(), result, max_depth);
 }
 

@@ -4,9 +4,8 @@
 #include <atomic>
 #include <csignal>
 
-#include "../core/unwinder.h"
-
 #include "../core/symbols.h"
+#include "../core/unwinder.h"
 
 namespace forkheap {
 
