@@ -28,7 +28,7 @@ export interface ShownFrame {
 }
 
 const START = /^(_start|__libc_start\w*|start_thread|clone3?|__clone3?|__GI___clone\w*|thread_start)$/;
-const GLUE = /^(v8::|v8impl::|node::|cppgc::|heap::base::|Builtins_|napi_)/;
+const GLUE = /^(v8::|v8impl::|Napi::details::|node::|cppgc::|heap::base::|Builtins_|napi_)/;
 
 function show(location: Location, frame: Frame | undefined): ShownFrame {
   const name = frame === undefined ? addressName(location) : shownName(location, frame);

@@ -71,7 +71,7 @@ export class Chart {
       .sort(false)
       .inverted(true)
       .tooltip(this.#makeTooltip())
-      .getName((node) => node.data.name)
+      .getName((node) => this.#model.label(node.data.frame))
       .setColorMapper((node) => this.#color(node));
     select(this.#element).datum(root).call(this.#graph);
     // New frames would grow to their width.

@@ -68,6 +68,16 @@ export class Model {
     return this.data.strings[this.data.frames.name[frame] as number] as string;
   }
 
+  /** The name; of a JavaScript function with the line that calls, which tells its frames apart. */
+  label(frame: number): string {
+    const { frames, strings } = this.data;
+    const file = strings[frames.file[frame] as number] as string;
+    const script = file !== '' && strings[frames.mapping[frame] as number] === '';
+    return script
+      ? `${this.name(frame)}  ${file.slice(file.lastIndexOf('/') + 1)}:${frames.line[frame]}`
+      : this.name(frame);
+  }
+
   owner(frame: number): string {
     return this.data.strings[this.data.frames.owner[frame] as number] as string;
   }
