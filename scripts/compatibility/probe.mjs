@@ -17,7 +17,7 @@ function run(args, env = {}) {
   const result = spawnSync(process.execPath, args, {
     encoding: 'utf8',
     env: { ...process.env, ...env },
-    timeout: 60_000,
+    timeout: 180_000,
     killSignal: 'SIGKILL',
     maxBuffer: 1 << 28,
   });

@@ -4,13 +4,13 @@
 //
 //   node scripts/compatibility/table.mjs [--node 20,22,24,26,debian] [--suites bookworm,trixie,sid] [TARBALL]
 //
-// Without a tarball, `npm run pack` makes one first.
+// Without a tarball, `npm run pack` makes one first. Rows of what is not tried stay as they are.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { markdown, writePart } from './document.mjs';
+import { markdown, readPart, writePart } from './document.mjs';
 import { gperftoolsOf, nodeFolder, place, project, run, say, system } from './systems.mjs';
 
 const {
@@ -75,7 +75,14 @@ function debianNode(root) {
 }
 
 const pack = installed();
-const rows = [];
+const columns = ['exact', 'fork(2)', 'children', 'sampled', 'JavaScript', 'growth check', 'leak checker'];
+const head = ['gperftools', 'Node.js', 'glibc', ...columns];
+/** Rows of the document; each is replaced as soon as there is a new one for its gperftools and its Node. */
+const rows = new Map();
+const keyOf = ([gperftools, node]) =>
+  `${gperftools.split('.').slice(0, 2).join('.')} ${node.replace(/^(\d+)[\d.]*/, '$1')}`;
+for (const row of readPart('table')) rows.set(keyOf(row), row);
+
 for (const suite of options.suites.split(',')) {
   const root = system(suite);
   const gperftools = gperftoolsOf(root);
@@ -84,21 +91,10 @@ for (const suite of options.suites.split(',')) {
     if (executable === undefined) continue;
     const { node, glibc, results } = probe(root, executable, pack);
     say(`Node ${node}, gperftools ${gperftools}, glibc ${glibc}: ${JSON.stringify(results)}`);
-    rows.push({ gperftools, node: major === 'debian' ? `${node} (Debian's)` : node, glibc, results });
+    const name = major === 'debian' ? `${node} (Debian's)` : node;
+    const row = [gperftools, name, glibc, ...columns.map((column) => results[column])];
+    rows.set(keyOf(row), row);
+    const byVersion = (a, b) => keyOf(a).localeCompare(keyOf(b), 'en', { numeric: true });
+    writePart('table', markdown([head, ...[...rows.values()].sort(byVersion)]));
   }
 }
-
-const names = Object.keys(rows[0].results);
-const notes = [];
-/** A cell; what is not a plain yes is a footnote. */
-function cell(result) {
-  if (!result.startsWith('no: ')) return result;
-  const reason = result.slice(4);
-  if (!notes.includes(reason)) notes.push(reason);
-  return `no [${notes.indexOf(reason) + 1}]`;
-}
-const table = markdown([
-  ['gperftools', 'Node.js', 'glibc', ...names],
-  ...rows.map((row) => [row.gperftools, row.node, row.glibc, ...names.map((name) => cell(row.results[name]))]),
-]);
-writePart('table', `${table}${notes.map((note, i) => `\n[${i + 1}] ${note}\n`).join('')}`);
