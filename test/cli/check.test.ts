@@ -158,3 +158,13 @@ t.test('a heap profile refuses HEAPCHECK', async (t) => {
   t.equal(code, 2);
   t.match(stderr, /HEAPCHECK=normal is set/);
 });
+
+t.test('a real leak: leveldown 6.1.0 loses the keys of getMany, 6.1.1 does not', async (t) => {
+  const command = (name: string): string[] => [process.execPath, join(root, 'bench/leaks/lost.mjs'), name, '50'];
+  const { report } = await checkProgram(t, command('leveldown'), { status: 1 });
+  t.same(new Set(report.processes[0]?.checks[0]?.findings.map(({ owner }) => owner)), new Set(['leveldown']));
+  const known = 50 * 20 * 400;
+  t.ok(report.bytes > 0.95 * known && report.bytes <= known, `${report.bytes} of ${known} bytes`);
+  const fixed = await checkProgram(t, command('leveldown-fixed'), { status: 0, flags: ['--force'] });
+  t.equal(fixed.report.verdict, 'clean');
+});
