@@ -34,7 +34,7 @@ function publishedManifest() {
   manifest.imports = { '#root': './lib/root.mjs' };
   // Yarn's Plug'n'Play keeps packages in archives, which the dynamic linker cannot read.
   manifest.preferUnplugged = true;
-  manifest.files = ['lib', 'register', 'prebuilds', 'licenses', 'sbom.cdx.json', 'CHANGELOG.md'];
+  manifest.files = ['lib', 'register', 'prebuilds', 'suppressions', 'licenses', 'sbom.cdx.json', 'CHANGELOG.md'];
   return manifest;
 }
 
@@ -70,6 +70,7 @@ cpSync(prebuilt, target, { recursive: true });
 addTcmalloc(target);
 if (!options.here) cpSync(join(place, 'linux-arm64'), join(stage, 'prebuilds', 'linux-arm64'), { recursive: true });
 cpSync(join(project, 'lib'), join(stage, 'lib'), { recursive: true });
+cpSync(join(project, 'suppressions'), join(stage, 'suppressions'), { recursive: true });
 // Inside of the package '#root' is a plain path: tools do not expect "imports" in the package.json of a folder.
 for (const entry of readdirSync(join(stage, 'lib/cjs'), { recursive: true, withFileTypes: true })) {
   const file = join(entry.parentPath, entry.name);

@@ -81,6 +81,7 @@ t.test('the tarball holds what is needed, and nothing else', async (t) => {
     ...compiled(),
     ...prebuilt,
     ...licenses,
+    ...readdirSync(join(root, 'suppressions')).map((name) => `suppressions/${name}`),
   ].sort();
   const list = await runProcess(t, ['tar', '--list', '--file', tarball]);
   t.same(
