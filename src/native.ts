@@ -18,6 +18,8 @@ export interface NativeStartOptions {
   prefix: string;
   sampled: boolean;
   sampleInterval: number;
+  /** 0: no limit. */
+  maxOverhead: number;
   dumpAllocated: number;
   dumpInuse: number;
   dumpEveryMs: number;

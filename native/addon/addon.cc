@@ -54,6 +54,7 @@ Napi::Value Start(const Napi::CallbackInfo& info) {
   options.prefix = prefix.c_str();
   options.sampled = from.Get("sampled").ToBoolean().Value() ? 1 : 0;
   options.sample_interval = Number(from, "sampleInterval");
+  options.max_overhead = from.Get("maxOverhead").ToNumber().DoubleValue();
   options.dump_allocated = Number(from, "dumpAllocated");
   options.dump_inuse = Number(from, "dumpInuse");
   options.dump_every_ms = Number(from, "dumpEveryMs");

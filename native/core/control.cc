@@ -18,6 +18,9 @@ namespace {
 
 constexpr uint64_t kMagic = 0x314c54434b464b46;  // "FKFKCTL1"
 
+// Processes wait for the same word; by this bit one does not wake all of them.
+uint32_t OwnBit() { return uint32_t{1} << static_cast<uint32_t>(getpid()) % 32; }
+
 bool IsAlive(int32_t pid) { return kill(pid, 0) == 0 || errno == EPERM; }
 
 }  // namespace
@@ -78,20 +81,25 @@ void Control::Answer(uint32_t request, bool failed) {
 }
 
 void Control::Wait(uint32_t seen, int64_t timeout_ms) {
-  const timespec limit{timeout_ms / 1000, timeout_ms % 1000 * 1000000};
-  syscall(SYS_futex, reinterpret_cast<uint32_t*>(&file_->request), FUTEX_WAIT, seen, timeout_ms < 0 ? nullptr : &limit,
-          nullptr, 0);
+  timespec until{};
+  clock_gettime(CLOCK_MONOTONIC, &until);
+  const int64_t nanoseconds = until.tv_nsec + timeout_ms % 1000 * 1'000'000;
+  until.tv_sec += timeout_ms / 1000 + nanoseconds / 1'000'000'000;
+  until.tv_nsec = nanoseconds % 1'000'000'000;
+  syscall(SYS_futex, reinterpret_cast<uint32_t*>(&file_->request), FUTEX_WAIT_BITSET, seen,
+          timeout_ms < 0 ? nullptr : &until, nullptr, OwnBit());
 }
 
 void Control::Wake() {
   if (file_ != nullptr) {
-    syscall(SYS_futex, reinterpret_cast<uint32_t*>(&file_->request), FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+    syscall(SYS_futex, reinterpret_cast<uint32_t*>(&file_->request), FUTEX_WAKE_BITSET, INT_MAX, nullptr, nullptr,
+            OwnBit());
   }
 }
 
 uint32_t Control::Ask() {
   const uint32_t request = file_->request.fetch_add(1) + 1;
-  Wake();
+  syscall(SYS_futex, reinterpret_cast<uint32_t*>(&file_->request), FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
   return request;
 }
 

@@ -39,7 +39,7 @@ class Control {
 
   // Waits until there is a request after `seen`, or for `timeout_ms` (negative: for ever), or until Wake().
   void Wait(uint32_t seen, int64_t timeout_ms);
-  // Async-signal-safe. Waiters of all processes look again.
+  // Async-signal-safe. Waiters of this process look again, and few of others.
   void Wake();
 
   // Asks all processes for a dump; returns the request's number.

@@ -2,6 +2,7 @@
 
 #include "gate.h"
 #include "gperftools.h"
+#include "overhead.h"
 #include "proc.h"
 #include "profile_line.h"
 #include "session.h"
@@ -19,19 +20,23 @@ constexpr int64_t kPatienceMs = 10'000;
 // Runs inside malloc.
 void OnNew(const void* pointer, size_t size) {
   const Registers at = FORKHEAP_CALLER_REGISTERS();
+  Stopwatch watch;
   {
     GateGuard gate(g_gate);
     if (gate.entered() && g_session.EnterHook()) g_exact_profile.RecordAlloc(pointer, size, at);
   }
+  if (watch.Stop() && t_state.depth == 0) g_session.LookAtOverhead();
   if (t_state.depth == 0) g_session.Checkpoint(size);
 }
 
 // Runs inside free.
 void OnDelete(const void* pointer) {
+  Stopwatch watch;
   {
     GateGuard gate(g_gate);
     if (gate.entered() && g_session.EnterHook()) g_exact_profile.RecordFree(pointer);
   }
+  if (watch.Stop() && t_state.depth == 0) g_session.LookAtOverhead();
   if (t_state.depth == 0) g_session.Checkpoint(0);
 }
 

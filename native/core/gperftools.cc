@@ -89,12 +89,13 @@ bool Gperftools::Load() {
   extension_ = Find<void* (*)()>("_ZN15MallocExtension8instanceEv");
   get_heap_sample_ = Find<void (*)(void*, void*)>(
       "_ZN15MallocExtension13GetHeapSampleEPNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEE");
+  class_size_ = Find<size_t (*)(size_t, int)>("tc_nallocx");
   get_property_ = Find<int (*)(const char*, size_t*)>("MallocExtension_GetNumericProperty");
   set_property_ = Find<int (*)(const char*, size_t)>("MallocExtension_SetNumericProperty");
   if (FindSymbol("_ZN8tcmalloc14ThreadCachePtr14GetSlowTLSLockEv") == nullptr) {
     stacks_lock_ = Find<int32_t*>("_ZN8tcmalloc7SlowTLS5lock_E");
   }
-  sampler_skip_ = FindSymbol("_ZN8tcmalloc7SlowTLS5lock_E") == nullptr ? kSamplerSkip : kScarceSamplerSkip;
+  scarce_sampler_ = FindSymbol("_ZN8tcmalloc7SlowTLS5lock_E") != nullptr;
   sample_parameter_ = FindFlag<int64_t>("int64", "tcmalloc_sample_parameter");
   allocation_interval_ = FindFlag<int64_t>("int64", "heap_profile_allocation_interval");
   deallocation_interval_ = FindFlag<int64_t>("int64", "heap_profile_deallocation_interval");
@@ -119,6 +120,11 @@ bool Gperftools::AddHooks(NewHook on_new, DeleteHook on_delete) const {
 void Gperftools::RemoveHooks(NewHook on_new, DeleteHook on_delete) const {
   remove_new_hook_(on_new);
   remove_delete_hook_(on_delete);
+}
+
+size_t Gperftools::ChargedSize(size_t size) const {
+  constexpr size_t kLargestClass = 256 << 10;
+  return class_size_ == nullptr || size > kLargestClass ? size : class_size_(size, 0);
 }
 
 bool Gperftools::GetHeapSample(TextBuffer* text) const {

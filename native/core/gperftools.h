@@ -36,6 +36,9 @@ class Gperftools {
   bool AddHooks(NewHook on_new, DeleteHook on_delete) const;
   void RemoveHooks(NewHook on_new, DeleteHook on_delete) const;
 
+  // What the sampler counts for an allocation of `size` bytes: its size class, but above 256 KiB the size itself.
+  [[nodiscard]] size_t ChargedSize(size_t size) const;
+
   // tcmalloc's sampled heap, in text. False when there is no memory for it, or the library was built without it.
   bool GetHeapSample(class TextBuffer* text) const;
   // Bytes between samples, 0 is off. Threads see a new value at their next sample, or after 16 MiB when it was off.
@@ -59,15 +62,15 @@ class Gperftools {
   [[nodiscard]] bool LockStacks() const;
   void UnlockStacks() const;
 
-  // skip_count of the calls to GetStackTrace. 2.10 to 2.15 ask for 3 in RecordGrowth, which holds pageheap_lock, and
-  // the sampler asks for 1 and holds no lock. From 2.16 on both hold none and ask for 3 more, but nothing may be
-  // allocated there: memory comes from a small arena, and is freed into the wrong one when it is freed with its size.
-  [[nodiscard]] bool IsSampler(int skip_count) const { return skip_count == sampler_skip_; }
-  [[nodiscard]] bool may_allocate_in_sampler() const { return sampler_skip_ == kSamplerSkip; }
+  // max_depth of the sampler's calls to GetStackTrace (and of reports of very large blocks), in all versions. The heap
+  // profiler of 2.17 and later asks for 32 frames there; RecordGrowth asks for 30, up to 2.15 with pageheap_lock held.
+  // The sampler holds no lock.
+  static constexpr int kSamplerDepth = 31;
+  // From 2.16 on nothing may be allocated there: memory comes from a small arena whose end ends the process, and is
+  // freed into the wrong one when it is freed with its size.
+  [[nodiscard]] bool may_allocate_in_sampler() const { return !scarce_sampler_; }
 
  private:
-  static constexpr int kSamplerSkip = 1;
-  static constexpr int kScarceSamplerSkip = 4;
   int (*is_running_)() = nullptr;
   int (*add_new_hook_)(NewHook) = nullptr;
   int (*add_delete_hook_)(DeleteHook) = nullptr;
@@ -75,9 +78,10 @@ class Gperftools {
   int (*remove_delete_hook_)(DeleteHook) = nullptr;
   void* (*extension_)() = nullptr;
   void (*get_heap_sample_)(void* extension, void* string) = nullptr;
+  size_t (*class_size_)(size_t size, int flags) = nullptr;
   int (*get_property_)(const char*, size_t*) = nullptr;
   int (*set_property_)(const char*, size_t) = nullptr;
-  int sampler_skip_ = kSamplerSkip;
+  bool scarce_sampler_ = false;
   int32_t* stacks_lock_ = nullptr;
   int64_t* sample_parameter_ = nullptr;
   int64_t* allocation_interval_ = nullptr;

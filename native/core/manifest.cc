@@ -61,6 +61,30 @@ void AppendTime(TextBuffer* out, const char* name, const timespec& time) {
               parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, time.tv_nsec / 1000000);
 }
 
+void AppendMode(TextBuffer* out, const char* name, Mode mode, int64_t interval) {
+  out->Format("      \"%s\": { \"mode\": \"%s\", \"sampleInterval\": %" PRId64 " },\n", name,
+              mode == Mode::kExact ? "exact" : "sampled", mode == Mode::kExact ? 0 : interval);
+}
+
+void AppendChanges(const ModeChange* changes, int count, TextBuffer* out) {
+  out->Append("  \"changes\": [");
+  for (int i = 0; i < count; ++i) {
+    const ModeChange& change = changes[i];
+    out->Append(i == 0 ? "\n    {\n    " : ",\n    {\n    ");
+    AppendTime(out, "time", change.time);
+    AppendMode(out, "from", change.from, change.from_interval);
+    AppendMode(out, "to", change.to, change.to_interval);
+    out->Format("      \"overhead\": %.4f,\n      \"dump\": ", change.overhead);
+    if (change.dump[0] == '\0') {
+      out->Append("null");
+    } else {
+      AppendString(out, change.dump);
+    }
+    out->Append("\n    }");
+  }
+  out->Append(count == 0 ? "],\n" : "\n  ],\n");
+}
+
 void AppendLink(TextBuffer* out, const char* name, const char* path) {
   char target[kMaxPath];
   const ssize_t length = readlink(path, target, sizeof(target));
@@ -249,6 +273,8 @@ void FormatManifest(const ManifestFacts& facts, const Files& files, std::string_
   out->Format("  \"sampleInterval\": %" PRId64 ",\n  \"truncatedStacks\": %" PRIu64 ",\n  \"stacks\": %" PRIu64 ",\n",
               facts.mode == Mode::kSampled ? facts.sample_interval : 0, g_unwinder.truncated(), g_unwinder.walked());
   if (facts.leak_check != nullptr) AppendChecks(facts, files, out);
+  out->Format("  \"maxOverhead\": %.6g,\n", facts.max_overhead);
+  AppendChanges(facts.changes, facts.change_count, out);
   out->Append("  \"dumps\": [");
   bool first = true;
   files.ForEachDump([&](int number) {

@@ -5,6 +5,7 @@
 #include <ctime>
 
 #include "files.h"
+#include "mode_change.h"
 #include "options.h"
 #include "text_buffer.h"
 
@@ -28,6 +29,9 @@ struct ManifestFacts {
   timespec profile_time{};
   Mode mode = Mode::kExact;
   int64_t sample_interval = 0;
+  double max_overhead = 0;
+  const ModeChange* changes = nullptr;
+  int change_count = 0;
   const char* node_version = "";
   bool ended = false;
   int exit_code = -1;                // -1 when a signal ended it

@@ -38,6 +38,16 @@ int64_t Number(const char* name, int64_t fallback, int64_t low, int64_t high) {
   return value;
 }
 
+double Share(const char* name) {
+  const char* text = Variable(name);
+  if (text == nullptr || *text == '\0') return 0;
+  char* end = nullptr;
+  const double value = strtod(text, &end);
+  if (*end == '\0' && value > 0 && value <= 1) return value;
+  Log("%s=%s is not a number above 0 and up to 1, such as 0.05: there is no limit", name, text);
+  return 0;
+}
+
 bool Is(const char* name, const char* value) {
   const char* text = Variable(name);
   return text != nullptr && strcmp(text, value) == 0;
@@ -99,6 +109,7 @@ void ReadEnvironment(Options* options, Environment* environment) {
                                                  : Mode::kExact;
   options->check_late = Is("HEAPCHECK", "strict") || Is("HEAPCHECK", "draconian");
   options->sample_interval = Number("FORKHEAP_SAMPLE_INTERVAL", options->sample_interval, 1, INT32_MAX);
+  options->max_overhead = Share("FORKHEAP_MAX_OVERHEAD");
   options->dump_allocated = Number("FORKHEAP_DUMP_ALLOCATED", 0, 0, INT64_MAX);
   options->dump_inuse = Number("FORKHEAP_DUMP_INUSE", 0, 0, INT64_MAX);
   options->dump_every_ms = Number("FORKHEAP_DUMP_EVERY_MS", 0, 0, INT32_MAX);

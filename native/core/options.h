@@ -18,6 +18,8 @@ struct Options {
   Mode mode = Mode::kExact;
   // Bytes between samples in sampled mode.
   int64_t sample_interval = 512 << 10;
+  // What forkheap may cost, as a share of the program's own CPU time; 0 is no limit.
+  double max_overhead = 0;
   // Dump whenever that many bytes more were allocated, or are in use; 0 is never.
   int64_t dump_allocated = 0;
   int64_t dump_inuse = 0;

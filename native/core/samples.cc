@@ -1,11 +1,15 @@
 #include "samples.h"
 
 #include <cinttypes>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <string>
 #include <unordered_map>
+#include <vector>
+
+#include "proc.h"
+#include "sampling.h"
 
 namespace forkheap {
 
@@ -21,96 +25,77 @@ std::string_view NextLine(std::string_view* rest) {
 struct Sample {
   int64_t objects = 0;
   int64_t bytes = 0;
-  std::string_view stack;  // from the '@' on
+  SampleMark mark{};
+  std::string_view stack;  // from the '@' on, without the mark
 };
 
+// "     1:     4096 [     1:     4096] @ 0x… 0x… 0x7ec1…". False for any other line.
 bool ParseSample(std::string_view line, Sample* sample) {
   const size_t at = line.find('@');
-  if (at == std::string_view::npos) return false;
+  const size_t last = line.rfind(" 0x");
+  if (at == std::string_view::npos || last == std::string_view::npos || last < at) return false;
   const std::string numbers(line.substr(0, at));
-  sample->stack = line.substr(at);
-  return sscanf(numbers.c_str(), " %" SCNd64 ": %" SCNd64, &sample->objects, &sample->bytes) == 2 &&
-         sample->objects > 0;
+  if (sscanf(numbers.c_str(), " %" SCNd64 ": %" SCNd64, &sample->objects, &sample->bytes) != 2) return false;
+  const uint64_t frame = strtoull(std::string(line.substr(last + 1)).c_str(), nullptr, 16);
+  sample->stack = line.substr(at, last - at);
+  return sample->objects > 0 && sample->bytes >= 0 && Sampling::Read(frame, &sample->mark);
 }
+
+struct Estimate {
+  double objects = 0;
+  double bytes = 0;
+};
+
+// Whole numbers whose sum stays within one of the true sum: what is cut off one goes to the next.
+class Rounding {
+ public:
+  int64_t operator()(double value) {
+    const double wanted = value + rest_;
+    const double whole = std::floor(wanted + 0.5);
+    rest_ = wanted - whole;
+    return static_cast<int64_t>(whole);
+  }
+
+ private:
+  double rest_ = 0;
+};
 
 }  // namespace
 
-std::string_view WithoutWarnings(std::string_view text) {
-  while (!text.empty() && text.front() == '%') NextLine(&text);
-  return text;
-}
-
-void SubtractBaseline(std::string_view baseline, std::string_view now, TextBuffer* out) {
-  // Objects per stack and size that are not the child's own.
-  std::unordered_map<std::string, int64_t> inherited;
-  const auto key = [](const Sample& sample) {
-    return std::to_string(sample.bytes / sample.objects).append(sample.stack);
-  };
-  NextLine(&baseline);
-  while (!baseline.empty()) {
-    const std::string_view line = NextLine(&baseline);
+void FormatSampledProfile(std::string_view heap, uint16_t profile, int64_t interval, size_t (*charged)(size_t size),
+                          TextBuffer* out) {
+  std::unordered_map<std::string_view, size_t> known;
+  std::vector<std::pair<std::string_view, Estimate>> stacks;
+  while (!heap.empty()) {
     Sample sample;
-    if (line.empty() || !ParseSample(line, &sample)) break;
-    inherited[key(sample)] += sample.objects;
+    if (!ParseSample(NextLine(&heap), &sample) || sample.mark.profile != profile || sample.mark.interval == 0) continue;
+    const auto size = static_cast<size_t>(sample.bytes / sample.objects);
+    const double scale = -1 / std::expm1(-static_cast<double>(charged(size)) / sample.mark.interval);
+    const auto [entry, added] = known.try_emplace(sample.stack, stacks.size());
+    if (added) stacks.emplace_back(sample.stack, Estimate{});
+    Estimate& sum = stacks[entry->second].second;
+    sum.objects += static_cast<double>(sample.objects) * scale;
+    sum.bytes += static_cast<double>(sample.bytes) * scale;
   }
-  const std::string_view header = NextLine(&now);
-  Sample total;
+  int64_t all_objects = 0;
+  int64_t all_bytes = 0;
   TextBuffer lines;
-  while (!now.empty()) {
-    const std::string_view before = now;
-    const std::string_view line = NextLine(&now);
-    Sample sample;
-    if (line.empty() || !ParseSample(line, &sample)) {
-      now = before;
-      break;
-    }
-    const int64_t size = sample.bytes / sample.objects;
-    const auto found = inherited.find(key(sample));
-    int64_t objects = sample.objects;
-    if (found != inherited.end()) {
-      const int64_t taken = objects < found->second ? objects : found->second;
-      objects -= taken;
-      found->second -= taken;
-    }
-    if (objects == 0) continue;
-    const int64_t bytes = objects == sample.objects ? sample.bytes : objects * size;
-    total.objects += objects;
-    total.bytes += bytes;
+  Rounding round_objects;
+  Rounding round_bytes;
+  for (const auto& [stack, sum] : stacks) {
+    const int64_t objects = round_objects(sum.objects);
+    const int64_t bytes = round_bytes(sum.bytes);
+    all_objects += objects;
+    all_bytes += bytes;
     lines.Format("%6" PRId64 ": %8" PRId64 " [%6" PRId64 ": %8" PRId64 "] ", objects, bytes, objects, bytes);
-    lines.Append(sample.stack);
+    lines.Append(stack);
     lines.Append("\n");
   }
-  const size_t kind = header.find('@');
-  out->Format("heap profile: %6" PRId64 ": %8" PRId64 " [%6" PRId64 ": %8" PRId64 "] ", total.objects, total.bytes,
-              total.objects, total.bytes);
-  out->Append(kind == std::string_view::npos ? "@ heap_v2/1" : header.substr(kind));
-  out->Append("\n");
+  out->Format("heap profile: %6" PRId64 ": %8" PRId64 " [%6" PRId64 ": %8" PRId64 "] @ heapprofile/%" PRId64 "\n",
+              all_objects, all_bytes, all_objects, all_bytes, interval);
   out->Append(lines.view());
-  out->Append(now);
-}
-
-void DropSample(TextBuffer* text, void* const* frames, int depth) {
-  std::string_view rest = text->view();
-  NextLine(&rest);
-  while (!rest.empty()) {
-    const char* start = rest.data();
-    const std::string_view line = NextLine(&rest);
-    Sample sample;
-    if (line.empty() || !ParseSample(line, &sample)) return;
-    // "@ 0x1234 0x5678"; the text ends with a zero.
-    const char* at = sample.stack.data() + 1;
-    int same = 0;
-    for (; same < depth; ++same) {
-      char* end = nullptr;
-      if (strtoull(at, &end, 16) != reinterpret_cast<uintptr_t>(frames[same]) || end > line.data() + line.size()) break;
-      at = end;
-    }
-    if (same < depth || at != line.data() + line.size()) continue;
-    const size_t kept = static_cast<size_t>(start - text->data());
-    memmove(text->data() + kept, rest.data(), rest.size());
-    text->SetSize(kept + rest.size());
-    return;
-  }
+  out->Append("\nMAPPED_LIBRARIES:\n");
+  ReadProc("/proc/self/maps", out);
 }
 
 }  // namespace forkheap

@@ -1,20 +1,19 @@
-// Text of tcmalloc's sampled heap ("heap_v2"), as far as the profiled process itself has to change it.
+// The sampled profile's text, made from tcmalloc's sampled heap.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <string_view>
 
 #include "text_buffer.h"
 
 namespace forkheap {
 
-// The text without the warnings that tcmalloc puts in front of the header when sampling is off.
-std::string_view WithoutWarnings(std::string_view text);
-
-// `now` less the samples that `baseline` has too: those that a forked child inherited and still holds. Not for use
-// inside malloc hooks: allocates.
-void SubtractBaseline(std::string_view baseline, std::string_view now, TextBuffer* out);
-
-// Takes one sample with this stack out of `text`, if it has one.
-void DropSample(TextBuffer* text, void* const* frames, int depth);
+// Appends `heap` (tcmalloc's text, "heap_v2") as a dump of `profile`: its own samples only, each one multiplied by what
+// it stands for, added up by stack, in whole numbers. The header says so: "@ heapprofile/<interval>", which no reader
+// scales again. `charged` is what tcmalloc's sampler counts for an allocation of a size; a sample of s charged bytes
+// that was drawn at interval t is caught with probability 1 - e^(-s/t). Allocates.
+void FormatSampledProfile(std::string_view heap, uint16_t profile, int64_t interval, size_t (*charged)(size_t size),
+                          TextBuffer* out);
 
 }  // namespace forkheap

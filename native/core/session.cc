@@ -9,7 +9,9 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "clock.h"
 #include "code_map.h"
+#include "errno_guard.h"
 #include "exact_profile.h"
 #include "gperftools.h"
 #include "gperftools_checker.h"
@@ -17,6 +19,7 @@
 #include "manifest.h"
 #include "program_memory.h"
 #include "samples.h"
+#include "sampling.h"
 #include "thread_state.h"
 #include "tree_limits.h"
 #include "watcher.h"
@@ -32,18 +35,6 @@ namespace {
 constexpr int64_t kForkPatienceMs = 10'000;
 // Hooked calls between two looks at the clock.
 constexpr uint32_t kReportCalls = 1024;
-
-int64_t NowMs() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-  return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-timespec Now() {
-  timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
-  return now;
-}
 
 bool IsCheckerActive() {
   GateGuard gate(g_gate);
@@ -64,17 +55,17 @@ void WriteParentVariable(int32_t pid, int32_t parent_pid) {
   digits(parent_pid);
 }
 
-// Saves errno for the program that is in the middle of a malloc.
-class ErrnoGuard {
- public:
-  ErrnoGuard() : saved_(errno) {}
-  ~ErrnoGuard() { errno = saved_; }
-  ErrnoGuard(const ErrnoGuard&) = delete;
-  ErrnoGuard& operator=(const ErrnoGuard&) = delete;
-
- private:
-  int saved_;
-};
+// A thread looks at a new interval when its next sample is due: after 16 MiB while sampling was off. Large blocks,
+// never touched, bring that about in this thread at once.
+void SampleHere() {
+  constexpr size_t kLarge = 17 << 20;
+  constexpr int kMost = 256;  // an interval of before that is larger takes its time
+  GateGuard gate(g_gate);
+  for (int i = 0; i < kMost && !g_sampling.ReachedHere(); ++i) {
+    void* volatile block = malloc(kLarge);  // volatile: compilers leave out a pair of malloc and free
+    free(block);
+  }
+}
 
 }  // namespace
 
@@ -151,10 +142,11 @@ void Session::Start(const Options& options, Status* status) {
                  "by native code: unset HEAPPROFILE, forkheap writes the files itself");
   } else if (options.quiet || CheckPrefix(options.prefix, status)) {
     options_ = options;
-    // What an earlier sampled profile of this process has left is not this one's.
-    baseline_.Clear();
-    if (sampled_before_ && options.mode == Mode::kSampled) g_gperftools.GetHeapSample(&baseline_);
+    mode_.store(options.mode);
+    interval_.store(options.sample_interval);
+    NextProfile();
     StartLocked(kind_, parent_pid_, Now(), status);
+    if (status->ok() && IsSampling()) SampleHere();
     if (status->ok() && !options.quiet) PublishToChildren();
   }
   Unlock();
@@ -168,26 +160,21 @@ void Session::StartLocked(Kind kind, int32_t parent_pid, const timespec& since, 
   profile_time_ = since;
   ended_ = complained_ = told_of_missed_ = false;
   g_gperftools.SilenceOwnDumps();
-  if (options_.mode == Mode::kCheck) {
-    StartChecks();
-  } else if (options_.mode == Mode::kExact) {
-    // A forked child's hooks are its parent's.
-    if (!g_exact_profile.running() && !g_exact_profile.Start()) {
-      status->Fail("ERR_FORKHEAP_ALREADY_RUNNING", 0,
-                   "gperftools has no room for another allocation hook: native code of this process has taken all 7");
-      return;
-    }
-  } else if (!g_gperftools.SetSampleInterval(options_.sample_interval)) {
-    status->Fail("ERR_FORKHEAP_INVALID_ARGUMENT", 0, "%s cannot change its sampling interval: use mode 'exact'",
-                 g_gperftools.file());
+  if (mode() == Mode::kCheck) StartChecks();
+  // With a limit on the overhead the sampler runs beside the exact profile from the beginning: when that ends, its
+  // samples are those of the whole profile.
+  if (IsSampling() && !SetSampling(sample_interval())) {
+    status->Fail("ERR_FORKHEAP_INVALID_ARGUMENT", 0, "%s cannot change its sampling interval: use mode 'exact'%s",
+                 g_gperftools.file(), options_.max_overhead > 0 ? " without maxOverhead" : "");
     return;
-  } else {
-    // A thread looks at a new interval when its next sample is due: after 16 MiB while sampling was off. One large
-    // block, never touched, brings that about in this thread at once.
-    GateGuard gate(g_gate);
-    void* volatile block = malloc(17 << 20);  // volatile: compilers leave out a pair of malloc and free
-    free(block);
   }
+  // A forked child's hooks are its parent's.
+  if (mode() == Mode::kExact && !g_exact_profile.running() && !g_exact_profile.Start()) {
+    status->Fail("ERR_FORKHEAP_ALREADY_RUNNING", 0,
+                 "gperftools has no room for another allocation hook: native code of this process has taken all 7");
+    return;
+  }
+  StartBudget();
   if (options_.control[0] != '\0' && control_.Open(options_.control, true)) control_.Join();
   ArmIntervals();
   if (!options_.quiet) SaveManifest({}, status);
@@ -222,12 +209,10 @@ void Session::Stop(Status* status) {
       state_.store(State::kIdle, std::memory_order_release);
       intervals_.store(false);
       control_.Leave();
-      if (options_.mode == Mode::kExact) {
+      if (mode() == Mode::kExact) {
         if (!g_exact_profile.Stop()) state_.store(State::kOff, std::memory_order_release);
-      } else {
-        sampled_before_ = true;
-        g_gperftools.SetSampleInterval(0);
       }
+      if (IsSampling()) SetSampling(0);
     }
   }
   Unlock();
@@ -275,18 +260,32 @@ void Session::ReleaseCheck(const void* owner) {
 
 void Session::SetSampleInterval(int64_t bytes, Status* status) {
   Lock();
-  if (state() != State::kRunning || options_.mode != Mode::kSampled) {
+  if (state() != State::kRunning || mode() != Mode::kSampled) {
     status->Fail("ERR_FORKHEAP_NOT_RUNNING", 0,
                  "no sampled heap profile is running in this process: start one with mode 'sampled'");
   } else {
     options_.sample_interval = bytes;
-    g_gperftools.SetSampleInterval(bytes);
+    interval_.store(bytes);
+    SetSampling(bytes);
+    SampleHere();
   }
   Unlock();
 }
 
+// Samples from now on are of another profile than those before.
+void Session::NextProfile() {
+  if (++profile_ == 0) ++profile_;  // 0 is none
+  g_sampling.SetProfile(profile_);
+}
+
+bool Session::SetSampling(int64_t interval) {
+  if (!g_gperftools.SetSampleInterval(interval)) return false;
+  g_sampling.SetInterval(interval);
+  return true;
+}
+
 void Session::CaptureText(TextBuffer* out, Status* status) {
-  if (options_.mode == Mode::kExact) {
+  if (mode() == Mode::kExact) {
     if (!g_exact_profile.Format(out)) {
       status->Fail("ERR_FORKHEAP_DUMP_FAILED", 0, "a dump was asked for from inside an allocation hook");
       return;
@@ -307,12 +306,8 @@ void Session::CaptureText(TextBuffer* out, Status* status) {
       status->Fail("ERR_FORKHEAP_DUMP_FAILED", ENOMEM, "gperftools gave no samples: not enough memory to list them");
       return;
     }
-    const std::string_view text = WithoutWarnings(sample.view());
-    if (baseline_.size() > 0) {
-      SubtractBaseline(WithoutWarnings(baseline_.view()), text, out);
-    } else {
-      out->Append(text);
-    }
+    FormatSampledProfile(
+        sample.view(), profile_, sample_interval(), [](size_t size) { return g_gperftools.ChargedSize(size); }, out);
   }
   if (out->failed() || out->size() == 0) {
     status->Fail("ERR_FORKHEAP_DUMP_FAILED", ENOMEM, "not enough memory to put the profile together");
@@ -339,8 +334,11 @@ void Session::SaveManifest(std::string_view dump, Status* status) {
   facts.kind = kind_;
   facts.start_time = start_time_;
   facts.profile_time = profile_time_;
-  facts.mode = options_.mode;
-  facts.sample_interval = options_.sample_interval;
+  facts.mode = mode();
+  facts.sample_interval = sample_interval();
+  facts.max_overhead = options_.max_overhead;
+  facts.changes = changes_;
+  facts.change_count = change_count_;
   facts.node_version = node_version_;
   facts.ended = ended_;
   facts.exit_code = exit_signal_ == 0 ? exit_code_ : -1;
@@ -406,11 +404,11 @@ void Session::AfterForkInChild() {
     pid_ = getpid();
     return;
   }
-  first_depth_ = 0;
   fork_time_ = Now();
   parent_pid_ = pid_;
   pid_ = getpid();
   leaves_trace_ = false;
+  NextProfile();
   const bool usable = t_state.drained && follow_children_ && !options_.quiet;
   state_.store(usable ? State::kForkPending : State::kOff, std::memory_order_release);
   if (follow_children_ && !options_.quiet) WriteParentVariable(pid_, parent_pid_);
@@ -436,19 +434,12 @@ void Session::BecomeOwn(Status* status) {
   // First: what follows is hooked too, and must find the work taken on.
   state_.store(State::kIdle, std::memory_order_release);
   GateGuard gate(g_gate);
-  if (options_.mode == Mode::kExact) {
+  if (mode() == Mode::kExact) {
     g_exact_profile.RestartInChild();
-  } else if (options_.mode == Mode::kCheck) {
+  } else if (mode() == Mode::kCheck) {
     checks_.Clear();
     g_program_memory.ForgetUnmapped();
     last_check_made_ = false;
-  } else {
-    baseline_.Clear();
-    // Without it what was inherited would pass for the child's own.
-    if (!g_gperftools.GetHeapSample(&baseline_)) {
-      status->Fail("ERR_FORKHEAP_DUMP_FAILED", ENOMEM, "not enough memory to list the inherited samples");
-    }
-    if (first_depth_ > 0) DropSample(&baseline_, first_frames_, first_depth_);
   }
   start_time_ = fork_time_;
   exit_code_ = exit_signal_ = 0;
@@ -466,7 +457,7 @@ void Session::RequestDump() {
   WakeWatcher();
 }
 
-void Session::Checkpoint(uint64_t bytes) {
+void Session::Checkpoint(uint64_t bytes, bool here) {
   if (!intervals_.load(std::memory_order_relaxed)) return;
   t_state.unreported_bytes += bytes;
   if (++t_state.unreported_calls < kReportCalls && static_cast<int64_t>(t_state.unreported_bytes) < report_bytes_ &&
@@ -479,21 +470,27 @@ void Session::Checkpoint(uint64_t bytes) {
   t_state.unreported_bytes = 0;
   t_state.unreported_calls = 0;
   if (state() != State::kRunning || pid_ != getpid()) return;
-  if (control_.Pending()) AnswerRequest();
+  if (here && control_.Pending()) AnswerRequest();
   bool due = dump_requested_.load(std::memory_order_relaxed);
   if (options_.dump_allocated > 0 && allocated >= next_allocated_.load()) due = true;
-  if (options_.dump_every_ms > 0 && NowMs() >= next_time_ms_.load()) due = true;
+  if (TimedDumpIsDue()) due = true;
   if (!due && options_.dump_inuse > 0 && reported > 0) {
     due = static_cast<int64_t>(g_gperftools.AllocatedBytes()) >= next_inuse_.load();
   }
-  if (due) AutomaticDumpNow();
+  if (due && here) {
+    AutomaticDumpNow();
+  } else if (due) {
+    RequestDump();
+  }
 }
 
 int64_t Session::Tick() {
+  if (look_wanted_.exchange(false)) KeepBudget();
   if (control_.Pending()) AnswerRequest();
+  const bool due = TimedDumpIsDue();
   const int64_t left = next_time_ms_.load() - NowMs();
   const bool timed = options_.dump_every_ms > 0;
-  if (dump_requested_.load() || (timed && left <= 0)) AutomaticDumpNow();
+  if (dump_requested_.load() || due) AutomaticDumpNow();
   return timed ? (left > 0 ? left : options_.dump_every_ms) : -1;
 }
 
@@ -515,7 +512,9 @@ void Session::AutomaticDumpNow() {
   if (state() == State::kRunning) {
     dump_requested_.store(false);
     Status status;
+    const int64_t began = ThreadCpuNs();
     DumpLocked(Cause::kAutomatic, &status);
+    CountDump(ThreadCpuNs() - began);
     if (!status.ok()) Complain(status);
     next_allocated_.store(allocated_.load() + options_.dump_allocated);
     const auto inuse = static_cast<int64_t>(g_gperftools.AllocatedBytes());

@@ -6,14 +6,15 @@
 
 #include <atomic>
 #include <cstdint>
-#include <cstring>
 #include <ctime>
 
 #include "control.h"
 #include "files.h"
 #include "gate.h"
 #include "leak_checker.h"
+#include "mode_change.h"
 #include "options.h"
+#include "overhead.h"
 #include "status.h"
 #include "text_buffer.h"
 
@@ -64,11 +65,14 @@ class Session {
   void CancelCheckAtEnd() { last_check_made_ = true; }
   [[nodiscard]] bool LastCheckMade() const { return last_check_made_; }
 
-  // Changes the interval of a sampled profile.
+  // Changes the interval of a profile that is sampled now.
   void SetSampleInterval(int64_t bytes, Status* status);
 
   [[nodiscard]] State state() const { return state_.load(std::memory_order_acquire); }
   [[nodiscard]] const Options& options() const { return options_; }
+  // Of the profile at this moment: a limit on the overhead may have changed what the options say.
+  [[nodiscard]] Mode mode() const { return mode_.load(std::memory_order_relaxed); }
+  [[nodiscard]] int64_t sample_interval() const { return interval_.load(std::memory_order_relaxed); }
   // For reading right after a call that changed it, in the same thread.
   [[nodiscard]] const Files& files() const { return files_; }
 
@@ -84,15 +88,9 @@ class Session {
     return now != State::kOff;
   }
 
-  // Runs inside malloc. A sample that a forked child takes before it has become its own: not inherited.
-  void NoteSample(void* const* frames, int depth) {
-    if (state_.load(std::memory_order_relaxed) != State::kForkPending || pid_ != getpid()) return;
-    first_depth_ = depth < kMaxFrames ? depth : kMaxFrames;
-    memcpy(first_frames_, frames, sizeof(void*) * static_cast<size_t>(first_depth_));
-  }
-
-  // Runs inside malloc, outside the gate and all locks: time for an automatic dump?
-  void Checkpoint(uint64_t bytes);
+  // Runs inside malloc, outside the gate and all locks: time for an automatic dump? With `here` false the watcher
+  // thread makes it, for nothing may be allocated.
+  void Checkpoint(uint64_t bytes, bool here = true);
 
   // The process is about to end with this status, or by this signal (0: none). Writes the last dump. Safe in signal
   // handlers as long as the allocator is not on the stack. `quick`: a forked child that never allocated ends without
@@ -117,6 +115,9 @@ class Session {
   int64_t Tick();
   Control& control() { return control_; }
 
+  // Runs inside malloc, outside the gate and all locks: the overhead is to be looked at.
+  void LookAtOverhead();
+
   // Asks for an automatic dump. Async-signal-safe.
   void RequestDump();
 
@@ -127,6 +128,16 @@ class Session {
   bool RestartInChild();
   void BecomeOwn(Status* status);
   void CaptureText(TextBuffer* out, Status* status);
+  void NextProfile();
+  void StartBudget();
+  void KeepBudget();
+  void GoSampled(double overhead);
+  void SetInterval(int64_t interval, double overhead);
+  ModeChange& AddChange(double overhead);
+  bool TimedDumpIsDue();
+  void CountDump(int64_t cpu_ns);
+  [[nodiscard]] bool IsSampling() const { return mode() == Mode::kSampled || options_.max_overhead > 0; }
+  bool SetSampling(int64_t interval);
   void DumpLocked(Cause cause, Status* status);
   void SaveManifest(std::string_view dump, Status* status);
   void StartChecks();
@@ -149,10 +160,6 @@ class Session {
   bool follow_children_ = true;
   bool complained_ = false;
   bool told_of_missed_ = false;
-  bool sampled_before_ = false;
-  static constexpr int kMaxFrames = 32;
-  void* first_frames_[kMaxFrames] = {};
-  int first_depth_ = 0;
   bool leaves_trace_ = false;  // a pending child that has forked: its children name it as their parent
   Kind kind_ = Kind::kRoot;
   int32_t pid_ = 0;
@@ -167,10 +174,21 @@ class Session {
   Options options_;
   Files files_;
   Control control_;
-  // What a forked child inherited in sampled mode. Never destroyed: the last dump is made after static destructors.
-  union {
-    TextBuffer baseline_{};
-  };
+  std::atomic<Mode> mode_{Mode::kExact};
+  std::atomic<int64_t> interval_{0};
+
+  // The limit on the overhead (session_budget.cc).
+  Balance balance_;
+  std::atomic<bool> look_wanted_{false};
+  std::atomic<int64_t> dumps_ns_{0};       // CPU time of automatic dumps
+  std::atomic<int64_t> next_dump_cpu_{0};  // CPU time of the process before which a timed dump would cost too much
+  int64_t patience_ns_ = 0;                // CPU time before a wider interval is taken back
+  bool said_too_much_ = false;
+  ModeChange changes_[kMaxModeChanges] = {};
+  int change_count_ = 0;
+
+  // Tells this profile's samples from those of an earlier one, or of the parent's.
+  uint16_t profile_ = 0;
 
   // Leak checks: LeakCheckFacts one behind the other, never destroyed either.
   union {

@@ -26,6 +26,13 @@ struct ThreadState {
   // Bytes allocated since the last look at the dump intervals.
   uint64_t unreported_bytes;
   uint32_t unreported_calls;
+  // Until the next hooked call that is timed, and how many it stands for (overhead.h).
+  int32_t calls_until_timed;
+  uint32_t calls_counted;
+  // Of tcmalloc's sampler in this thread (sampling.h): the interval at which the distance to the next sample was drawn,
+  // and when; 0 before the first sample.
+  uint32_t drawn_interval;
+  uint32_t sampling_period;
   // Stack memory known to be readable: [stack_low, stack_high).
   uintptr_t stack_low;
   uintptr_t stack_high;

@@ -75,6 +75,8 @@ void WakeWatcher() {
   g_session.control().Wake();
 }
 
+bool WatcherRuns() { return g_running.load(std::memory_order_relaxed); }
+
 void ForgetWatcher() { g_running.store(false); }
 
 }  // namespace forkheap

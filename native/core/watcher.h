@@ -13,6 +13,9 @@ bool StartWatcher();
 // Async-signal-safe.
 void WakeWatcher();
 
+// Whether this process has such a thread.
+bool WatcherRuns();
+
 // In a forked child, which has no such thread.
 void ForgetWatcher();
 

@@ -35,7 +35,8 @@ void StartCapture(const forkheap::Options& options, forkheap::Status* status) {
   g_session.Start(options, status);
   if (!status->ok() || options.quiet) return;
   forkheap::InstallSignalHandlers(options.dump_signal);
-  const bool watch = options.dump_every_ms > 0 || options.dump_signal != 0 || options.control[0] != '\0';
+  const bool watch =
+      options.dump_every_ms > 0 || options.dump_signal != 0 || options.control[0] != '\0' || options.max_overhead > 0;
   if (watch && !forkheap::StartWatcher()) {
     forkheap::Log("no thread for automatic dumps: they are made at allocations only");
   }
@@ -104,6 +105,7 @@ const forkheap_interface kInterface = {
       forkheap::Status status;
       options.mode = from->sampled != 0 ? forkheap::Mode::kSampled : forkheap::Mode::kExact;
       options.sample_interval = from->sample_interval;
+      options.max_overhead = from->max_overhead;
       options.dump_allocated = from->dump_allocated;
       options.dump_inuse = from->dump_inuse;
       options.dump_every_ms = from->dump_every_ms;
@@ -154,8 +156,8 @@ const forkheap_interface kInterface = {
           state == forkheap::Session::State::kRunning || state == forkheap::Session::State::kForkPending;
       out->checking = g_session.IsChecking();
       out->running = running && out->checking == 0;
-      out->sampled = g_session.options().mode == forkheap::Mode::kSampled;
-      out->sample_interval = g_session.options().sample_interval;
+      out->sampled = g_session.mode() == forkheap::Mode::kSampled;
+      out->sample_interval = g_session.sample_interval();
       out->stacks = forkheap::g_unwinder.walked();
       out->truncated_stacks = forkheap::g_unwinder.truncated();
       snprintf(out->base, sizeof(out->base), "%s", g_session.files().base());

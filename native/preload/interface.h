@@ -32,6 +32,7 @@ struct forkheap_options {
   int64_t max_tree_bytes;
   const char* control;  // the tree's control file, or null
   int32_t quiet;        // leaves no files, and is not taken over by forked children
+  double max_overhead;  // share of the program's CPU time; 0 is no limit
 };
 
 struct forkheap_state {

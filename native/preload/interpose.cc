@@ -10,6 +10,8 @@
 
 #include "../core/gate.h"
 #include "../core/gperftools.h"
+#include "../core/overhead.h"
+#include "../core/sampling.h"
 #include "../core/session.h"
 #include "../core/thread_state.h"
 #include "../core/unwinder.h"
@@ -90,14 +92,15 @@ bool FromGperftools(const void* return_address) {
   return g_gperftools.OwnsAddress(return_address);
 }
 
-// Called with each sample that tcmalloc's sampler takes, in any thread, with no lock held.
+// Runs inside malloc: called with each sample that tcmalloc's sampler takes, in any thread, with no lock held.
 void SamplerTick() {
   if (forkheap::t_state.depth != 0) return;
-  if (g_session.state() == forkheap::Session::State::kForkPending) {
+  const bool may_allocate = g_gperftools.may_allocate_in_sampler();
+  if (may_allocate && g_session.state() == forkheap::Session::State::kForkPending) {
     forkheap::GateGuard gate(g_gate);
     if (gate.entered()) g_session.EnterHook();
   }
-  g_session.Checkpoint(static_cast<uint64_t>(g_session.options().sample_interval));
+  g_session.Checkpoint(static_cast<uint64_t>(g_session.sample_interval()), may_allocate);
 }
 
 using HookFunction = int (*)(NewHook);
@@ -158,20 +161,26 @@ FORKHEAP_EXPORT int MallocHook_GetCallerStackTrace(void** result, int max_depth,
 
 // Runs inside malloc; on gperftools 2.10 to 2.15 also with pageheap_lock held.
 // NOLINTNEXTLINE(readability-identifier-naming): gperftools' name
-__attribute__((visibility("default"))) int GetStackTrace(void** result, int max_depth, int skip_count) {
-  if (!g_gperftools.IsSampler(skip_count) || g_session.options().mode != forkheap::Mode::kSampled) {
+__attribute__((visibility("default"))) int GetStackTrace(void** result, int max_depth, int /*skip_count*/) {
+  if (max_depth != forkheap::Gperftools::kSamplerDepth) {
     return forkheap::g_unwinder.Walk(FORKHEAP_CALLER_REGISTERS(), result, max_depth);
   }
-  if (g_gperftools.may_allocate_in_sampler()) SamplerTick();
-  const int depth = forkheap::g_unwinder.Walk(FORKHEAP_CALLER_REGISTERS(), result, max_depth);
-  if (!g_gperftools.may_allocate_in_sampler()) g_session.NoteSample(result, depth);
-  return depth;
+  const uint64_t start = forkheap::g_meter.on() ? __rdtsc() : 0;
+  // With an exact profile its hook comes next, and does this.
+  const bool sampled = g_session.mode() == forkheap::Mode::kSampled;
+  if (sampled) SamplerTick();
+  const int depth = forkheap::g_unwinder.Walk(FORKHEAP_CALLER_REGISTERS(), result, max_depth - 1);
+  result[depth] = forkheap::g_sampling.Mark();
+  if (start != 0 && forkheap::g_meter.AddSample(__rdtsc() - start) && sampled && forkheap::t_state.depth == 0) {
+    g_session.LookAtOverhead();
+  }
+  return depth + 1;
 }
 
 namespace forkheap {
 
 void AwaitFirstAllocation() {
-  if (g_gperftools.may_allocate_in_sampler() || g_session.options().mode != Mode::kSampled) return;
+  if (g_gperftools.may_allocate_in_sampler() || g_session.mode() != Mode::kSampled) return;
   if (g_session.state() != Session::State::kForkPending) return;
   static std::atomic<HookFunction> cache{nullptr};
   const HookFunction add = Next(&cache, "MallocHook_AddNewHook");

@@ -13,19 +13,23 @@
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <thread>
 
 #include "../core/control.h"
 #include "../core/files.h"
 #include "../core/manifest.h"
+#include "../core/overhead.h"
 #include "../core/profile_line.h"
 #include "../core/samples.h"
+#include "../core/sampling.h"
+#include "../core/thread_state.h"
 #include "../core/tree_limits.h"
 #include "harness.h"
 
 using forkheap::Control;
 using forkheap::Files;
+using forkheap::g_sampling;
 using forkheap::Status;
-using forkheap::SubtractBaseline;
 using forkheap::TextBuffer;
 using forkheap::TrimTree;
 namespace fs = std::filesystem;
@@ -210,38 +214,128 @@ TEST("text buffer: grows, and cuts lines that are too long") {
 
 namespace {
 
-std::string Subtract(const std::string& baseline, const std::string& now) {
+std::string Sampled(const std::string& lines, uint16_t profile = 3, int64_t interval = 1000) {
   TextBuffer out;
-  SubtractBaseline(baseline, now, &out);
-  return std::string(out.view());
+  forkheap::FormatSampledProfile(
+      "heap profile:      9:      900 [     9:      900] @ heap_v2/524288\n" + lines +
+          "\nMAPPED_LIBRARIES:\nold maps\n",
+      profile, interval, [](size_t size) { return size + 50; }, &out);
+  const std::string text(out.view());
+  return text.substr(0, text.find("\nMAPPED_LIBRARIES:\n"));
 }
 
 }  // namespace
 
-TEST("samples: what a child inherited is taken away") {
-  const std::string header = "heap profile:      9:      900 [     9:      900] @ heap_v2/524288\n";
-  const std::string tail = "\nMAPPED_LIBRARIES:\n00400000-00401000 r-xp 00000000 00:00 0 /a: b @ c\n";
-  const std::string one = "     2:      200 [     2:      200] @ 0x1 0x2\n";
-  const std::string other = "     1:       50 [     1:       50] @ 0x1 0x2\n";
-  const std::string empty = "heap profile:      0:        0 [     0:        0] @ heap_v2/524288\n";
-  EXPECT(Subtract(header + one + tail, header + one + tail) == empty + tail);
-  EXPECT(Subtract(header + tail, header + one + tail) ==
-         "heap profile:      2:      200 [     2:      200] @ heap_v2/524288\n" + one + tail);
-  // Another size at the same place is another block.
-  EXPECT(Subtract(header + one + tail, header + one + other + tail) ==
-         "heap profile:      1:       50 [     1:       50] @ heap_v2/524288\n" + other + tail);
-  // More of the same: the rest is the child's. Fewer: nothing.
-  EXPECT(Subtract(header + one + tail, header + "     3:      300 [     3:      300] @ 0x1 0x2\n" + tail) ==
-         "heap profile:      1:      100 [     1:      100] @ heap_v2/524288\n"
-         "     1:      100 [     1:      100] @ 0x1 0x2\n" +
-             tail);
-  EXPECT(Subtract(header + one + one + tail, header + one + one + one + tail) ==
-         "heap profile:      2:      200 [     2:      200] @ heap_v2/524288\n" + one + tail);
-  EXPECT(Subtract(header + one + tail, header + "     1:      100 [     1:      100] @ 0x1 0x2\n" + tail) ==
-         empty + tail);
-  EXPECT(Subtract("", "").find("heap profile:      0:        0 [     0:        0] @ heap_v2/1\n") == 0);
-  EXPECT(forkheap::WithoutWarnings("%warn\n%warn\nheap profile") == "heap profile");
-  EXPECT(forkheap::WithoutWarnings("%warn").empty());
+TEST("samples: each stands for what its own interval says, by the size that tcmalloc charges") {
+  // 1 / (1 - e^(-150/1000)) = 7.179; / (1 - e^(-150/100)) = 1.2872.
+  EXPECT(Sampled("     1:      100 [     1:      100] @ 0x1 0x2 0x7ec10003000003e8\n") ==
+         "heap profile:      7:      718 [     7:      718] @ heapprofile/1000\n"
+         "     7:      718 [     7:      718] @ 0x1 0x2\n");
+  // Added up by stack before anything is rounded; other profiles' samples, those of none, and other lines fall away.
+  EXPECT(Sampled("     1:      100 [     1:      100] @ 0x1 0x2 0x7ec10003000003e8\n"
+                 "     1:      100 [     1:      100] @ 0x1 0x2 0x7ec1000300000064\n"
+                 "     1:      100 [     1:      100] @ 0x1 0x2 0x7ec1000200000064\n"
+                 "     1:      100 [     1:      100] @ 0x1 0x2 0x7ec1000000000000\n"
+                 "     1:      100 [     1:      100] @ 0x1 0x2\n"
+                 "     1:      100 [     1:      100] @\n") ==
+         "heap profile:      8:      847 [     8:      847] @ heapprofile/1000\n"
+         "     8:      847 [     8:      847] @ 0x1 0x2\n");
+  // What is rounded off one stack goes to the next: 10 of 1.2872 are 12.87.
+  std::string many;
+  for (int i = 1; i <= 10; ++i) {
+    many += "     1:      100 [     1:      100] @ 0x" + std::to_string(i) + " 0x7ec1000300000064\n";
+  }
+  EXPECT(Sampled(many).find("heap profile:     13:     1287 [") == 0);
+  EXPECT(Sampled("") == "heap profile:      0:        0 [     0:        0] @ heapprofile/1000\n");
+  // A stack without frames is a stack too.
+  EXPECT(Sampled("     1:        0 [     1:        0] @ 0x7ec1000300000001\n").find("1:        0] @\n") !=
+         std::string::npos);
+}
+
+TEST("sampling: a mark says at which interval the sample was drawn") {
+  const auto mark = [] {
+    forkheap::SampleMark read{};
+    EXPECT(forkheap::Sampling::Read(reinterpret_cast<uint64_t>(g_sampling.Mark()), &read));
+    return read;
+  };
+  g_sampling.SetProfile(7);
+  g_sampling.SetInterval(4096);
+  EXPECT(!g_sampling.ReachedHere());
+  mark();  // this thread is older than the sampling, or began in the same tick of the clock
+  EXPECT(g_sampling.ReachedHere());
+  EXPECT(mark().profile == 7 && mark().interval == 4096);
+  g_sampling.SetInterval(8192);
+  EXPECT(!g_sampling.ReachedHere());
+  EXPECT(mark().interval == 4096);  // its distance was drawn before
+  EXPECT(mark().interval == 8192);
+  // Off in between: nobody knows what the distance to the first sample was.
+  g_sampling.SetInterval(0);
+  g_sampling.SetInterval(8192);
+  g_sampling.SetProfile(8);
+  EXPECT(mark().profile == 0);
+  EXPECT(mark().profile == 8 && mark().interval == 8192);
+  // What forkheap allocates itself is nobody's.
+  forkheap::t_state.depth = 1;
+  EXPECT(mark().profile == 0);
+  forkheap::t_state.depth = 0;
+  // A thread that begins while it is on has drawn its first distance then.
+  std::thread([&] { EXPECT(mark().interval == 8192); }).join();
+  forkheap::SampleMark none{};
+  EXPECT(!forkheap::Sampling::Read(0x7ec0000000000018, &none));
+}
+
+TEST("overhead: a debt above the allowance, and nothing is saved up") {
+  constexpr int64_t kMs = 1'000'000;
+  forkheap::Balance balance;
+  balance.Start(0.05, 100 * kMs, 1000 * kMs, 5000 * kMs);
+  // A burst within the allowance, which the program then pays back.
+  EXPECT(!balance.Update(1090 * kMs, 5100 * kMs));
+  EXPECT(balance.Overhead() > 8.9 && balance.Overhead() < 9.1);
+  EXPECT(!balance.Update(1090 * kMs, 9100 * kMs));
+  EXPECT(balance.Overhead() == 0);  // even: nothing measured since
+  // A long time of no cost gives no credit.
+  EXPECT(!balance.Update(1090 * kMs, 900'000 * kMs));
+  EXPECT(!balance.Update(1190 * kMs, 900'200 * kMs));
+  EXPECT(balance.Update(1200 * kMs, 900'210 * kMs));
+  EXPECT(balance.CpuSinceStart() == 895'210 * kMs);
+  EXPECT(balance.OverheadSinceStart() < 0.001);
+  // A little above the limit takes long, at the limit for ever.
+  balance.Start(0.05, 100 * kMs, 0, 0);
+  int64_t cpu = 0;
+  while (cpu < 60'000 * kMs && !balance.Update(cpu / 20, cpu)) cpu += 100 * kMs;
+  EXPECT(cpu > 30'000 * kMs);  // 5 % of all is 5.26 % of the program's own
+  balance.Start(0.05, 100 * kMs, 0, 0);
+  for (cpu = 0; cpu < 600'000 * kMs; cpu += 1000 * kMs) EXPECT(!balance.Update(cpu / 21, cpu));
+}
+
+TEST("overhead: how much wider the interval has to be") {
+  EXPECT(forkheap::WiderInterval(1024, 0.051, 0.05, 1 << 20) == 2048);
+  EXPECT(forkheap::WiderInterval(1024, 0.11, 0.05, 1 << 20) == 4096);
+  EXPECT(forkheap::WiderInterval(1024, 99, 0.05, 1 << 20) == 1 << 20);
+  EXPECT(forkheap::WiderInterval(1 << 21, 1, 0.05, 1 << 20) == 1 << 21);
+}
+
+TEST("overhead: all calls count as much as those that are timed") {
+  forkheap::g_meter.SwitchOn();
+  const int64_t before = forkheap::g_meter.CostNs();
+  int timed = 0;
+  for (int i = 0; i < 100'000; ++i) {
+    forkheap::Stopwatch watch;
+    const uint64_t end = __rdtsc() + 1000;
+    while (__rdtsc() < end) {
+    }
+    if (watch.Stop()) ++timed;
+  }
+  // 100,000 calls of 1,000 ticks, whatever the processor's clock; as many looks at the sum as there are 8 million in
+  // it.
+  EXPECT(timed >= 10 && timed <= 40);
+  EXPECT(forkheap::g_meter.CostNs() - before > 10'000'000);  // at 10 GHz
+}
+
+TEST("sampling: the start of a process in /proc's text") {
+  EXPECT(forkheap::StartTick("1 (a) b) c) R 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 4711 23") == 4711);
+  EXPECT(forkheap::StartTick("1 (a) R 2 3") == -1);
+  EXPECT(forkheap::StartTick("") == -1);
 }
 
 namespace {

@@ -15,7 +15,7 @@ tests=native/test
 core=native/core
 address=(-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
 unwinder=("$core"/{unwinder,cfi,code_map,code_sites,gate,log}.cc)
-everything=("$core"/{block_table,cfi,code_map,code_sites,control,files,gate,gperftools,log,manifest,options,proc,samples,stack_table,symbols,tree_limits,unwinder}.cc)
+everything=("$core"/{block_table,cfi,code_map,code_sites,control,files,gate,gperftools,log,manifest,options,overhead,proc,samples,sampling,stack_table,symbols,tree_limits,unwinder}.cc)
 
 # build NAME COMPILER ARGUMENT...
 build() {

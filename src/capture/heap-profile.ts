@@ -14,13 +14,20 @@ export class HeapProfile {
   readonly pid: number = process.pid;
   /** Path that the names of this process's files begin with: `<prefix>_<pid>`. */
   readonly prefix: string;
-  readonly mode: ProfileMode;
-
   /** @internal */
   constructor() {
-    const state = native().state();
-    this.prefix = state.base;
-    this.mode = state.sampled ? 'sampled' : 'exact';
+    this.prefix = native().state().base;
+  }
+
+  /** How allocations are counted now: with `maxOverhead` it may change from `exact` to `sampled`. */
+  get mode(): ProfileMode {
+    return native().state().sampled ? 'sampled' : 'exact';
+  }
+
+  /** Mean bytes between samples now; 0 in exact mode. */
+  get sampleInterval(): number {
+    const { sampled, sampleInterval } = native().state();
+    return sampled ? sampleInterval : 0;
   }
 
   /**
@@ -47,8 +54,8 @@ export class HeapProfile {
   }
 
   /**
-   * Changes the mean bytes between samples of a sampled profile. Threads take it up with their next sample, or after 16 MiB where
-   * sampling was off.
+   * Changes the mean bytes between samples of a sampled profile. The calling thread takes it up at once, others with their next
+   * sample, or after 16 MiB where sampling was off. What was sampled before is read with its own interval.
    *
    * @throws {ForkheapError} ERR_FORKHEAP_NOT_RUNNING when no sampled profile runs
    */

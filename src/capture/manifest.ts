@@ -61,6 +61,25 @@ export interface ManifestLeakCheck {
   checks: ManifestCheck[];
 }
 
+/** How a profile is taken. */
+export interface ProfileWay {
+  mode: ProfileMode;
+  /** Bytes between samples; 0 in exact mode. */
+  sampleInterval: number;
+}
+
+/** A change that a limit on the overhead has made. */
+export interface ModeChange {
+  /** ISO 8601. */
+  time: string;
+  from: ProfileWay;
+  to: ProfileWay;
+  /** What forkheap cost before the change, as a share of the program's own CPU time. */
+  overhead: number;
+  /** The dump that the change has made, as a file name without folder: the end of an exact profile. */
+  dump: string | null;
+}
+
 export interface Manifest {
   forkheap: string;
   pid: number;
@@ -82,6 +101,10 @@ export interface Manifest {
   mode: ProfileMode;
   /** Bytes between samples; 0 in exact mode. */
   sampleInterval: number;
+  /** What forkheap may cost, as a share of the program's own CPU time; 0: no limit. */
+  maxOverhead?: number;
+  /** Changes of mode and interval, oldest first. */
+  changes?: ModeChange[];
   /** Stacks walked in this process, and those of them that ended before the outermost frame. */
   stacks: number;
   truncatedStacks: number;

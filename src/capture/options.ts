@@ -20,6 +20,11 @@ export interface HeapProfileOptions {
   /** Mean bytes between samples, 1 to 2^31 - 1. Default 524,288. */
   sampleInterval?: number;
   /**
+   * What forkheap may cost, as a share of the program's own CPU time, above 0 and up to 1; 0.05 is 5 %. It measures itself, and
+   * goes from exact to sampled, and on to wider intervals, to stay below. Default: no limit.
+   */
+  maxOverhead?: number;
+  /**
    * Which children are profiled too: all (default), none (their environment is as if forkheap were not there), or those that
    * the function chooses.
    */
@@ -104,10 +109,17 @@ function bytes(name: string, value: unknown, low: number, high: number, fallback
   return value;
 }
 
+function share(name: string, value: unknown): number {
+  if (value === undefined) return 0;
+  if (typeof value === 'number' && value > 0 && value <= 1) return value;
+  return invalid(`${name} must be a number above 0 and up to 1, for instance 0.05 for 5 %, got ${String(value)}`);
+}
+
 const known = new Set<string>([
   'prefix',
   'mode',
   'sampleInterval',
+  'maxOverhead',
   'children',
   'dumpAllocated',
   'dumpInuse',
@@ -150,6 +162,7 @@ export function nativeOptions(options: HeapProfileOptions): CheckedOptions {
     prefix,
     sampled: mode === 'sampled',
     sampleInterval: bytes('sampleInterval', options.sampleInterval, 1, 2 ** 31 - 1, defaultSampleInterval),
+    maxOverhead: share('maxOverhead', options.maxOverhead),
     dumpAllocated: bytes('dumpAllocated', options.dumpAllocated, 0, most, 0),
     dumpInuse: bytes('dumpInuse', options.dumpInuse, 0, most, 0),
     dumpEveryMs: bytes('dumpEvery', options.dumpEvery, 0, 2 ** 31 - 1, 0),

@@ -25,6 +25,14 @@ export function parseDuration(text: string): number {
   return ms;
 }
 
+/** Parses a share: `5%`, `0.5%`. */
+export function parseShare(text: string): number {
+  const percent = Number(/^(\d+(?:\.\d+)?)\s*%$/.exec(text)?.[1] ?? Number.NaN);
+  if (!(percent > 0 && percent <= 100))
+    throw new InvalidArgumentError('Give a share above 0 % and up to 100 %, for instance 5%.');
+  return percent / 100;
+}
+
 /** Parses a signal's name, with or without SIG. */
 export function parseSignal(text: string): NodeJS.Signals {
   const name = text.toUpperCase().startsWith('SIG') ? text.toUpperCase() : `SIG${text.toUpperCase()}`;

@@ -3,7 +3,7 @@ import { type ProfiledProcess, totalValues } from '../profile/model.js';
 import type { ListedDump, ListedProcess } from '../report/ls.js';
 import { describeProcess, type FoundProcess, readDump, readHeader } from './read.js';
 
-/** Describes processes and their dumps; of exact dumps only the first line is read. */
+/** Describes processes and their dumps; of most only the first line is read. */
 export function listProcesses(found: readonly FoundProcess[]): ListedProcess[] {
   return found.map((entry) => {
     let mode: ProfiledProcess['mode'] = entry.manifest?.mode ?? 'exact';
@@ -12,8 +12,8 @@ export function listProcesses(found: readonly FoundProcess[]): ListedProcess[] {
       const header = readHeader(path);
       ({ mode, sampleInterval } = header);
       const info = statSync(path);
-      // A sampled dump's sums mean nothing before each stack is unsampled.
-      const values = mode === 'exact' ? header.values : totalValues(readDump(path, entry));
+      // The sums of raw samples mean nothing before each stack is unsampled.
+      const values = header.raw ? totalValues(readDump(path, entry)) : header.values;
       return { path, size: info.size, time: info.mtime.toISOString(), values };
     });
     return { process: { ...describeProcess(entry), mode, sampleInterval }, dumps };

@@ -13,6 +13,7 @@ const isOneOf =
   (...allowed: string[]): Check =>
   (value) =>
     allowed.includes(value as string);
+const isMode = isOneOf('exact', 'sampled');
 const isMapping: Check = (value) =>
   isObject(value) && ['start', 'limit', 'offset', 'file', 'buildId'].every((key) => isString(value[key]));
 const orMissing =
@@ -35,6 +36,14 @@ const isCheck: Check = (value) =>
   (value.error === null || (isObject(value.error) && isString(value.error.code) && isString(value.error.message)));
 const isLeakCheck: Check = (value) =>
   isObject(value) && isString(value.mode) && Array.isArray(value.checks) && value.checks.every(isCheck);
+const isWay: Check = (value) => isObject(value) && isMode(value.mode) && isNumber(value.sampleInterval);
+const isChange: Check = (value) =>
+  isObject(value) &&
+  isString(value.time) &&
+  isWay(value.from) &&
+  isWay(value.to) &&
+  isNumber(value.overhead) &&
+  (value.dump === null || isString(value.dump));
 
 const FIELDS: Record<keyof Manifest, Check> = {
   forkheap: isString,
@@ -48,7 +57,7 @@ const FIELDS: Record<keyof Manifest, Check> = {
   program: isString,
   nodeVersion: isString,
   gperftools: isString,
-  mode: isOneOf('exact', 'sampled'),
+  mode: isMode,
   sampleInterval: isNumber,
   dumps: isStrings,
   mappings: (value) => Array.isArray(value) && value.every(isMapping),
@@ -56,7 +65,9 @@ const FIELDS: Record<keyof Manifest, Check> = {
   truncatedStacks: isNumber,
   exit: (value) => value === null || isObject(value),
   leakCheck: (value) => value === undefined || isLeakCheck(value),
-  // What an older forkheap wrote has none.
+  // What an older forkheap wrote has none of these.
+  maxOverhead: (value) => value === undefined || isNumber(value),
+  changes: (value) => value === undefined || (Array.isArray(value) && value.every(isChange)),
   code: (value) => value === undefined || (Array.isArray(value) && value.every(isCode)),
 };
 

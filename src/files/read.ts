@@ -71,6 +71,7 @@ export function describeProcess({ files, manifest }: FoundProcess): Omit<Profile
     parentPid: manifest?.parentPid ?? null,
     kind: manifest?.kind ?? 'unknown',
     command: manifest?.argv.join(' ') ?? '',
+    changes: manifest?.changes ?? [],
     startTime: manifest?.startTime ?? null,
     exit: manifest?.exit ?? null,
     versions: manifest === null ? null : versionsOf(manifest),

@@ -1,4 +1,4 @@
-import type { ManifestExit, ProcessKind, ProfileMode } from '../capture/manifest.js';
+import type { ManifestExit, ModeChange, ProcessKind, ProfileMode } from '../capture/manifest.js';
 
 /**
  * The four values of a sample, in objects and bytes. In a sampled profile they are estimates with a fraction; reports round
@@ -99,6 +99,8 @@ export interface ProfiledProcess {
   readonly mode: ProfileMode;
   /** Bytes between samples; 0 in exact mode. */
   readonly sampleInterval: number;
+  /** Changes of mode and interval that a limit on the overhead has made, oldest first. */
+  readonly changes: readonly ModeChange[];
   /** ISO 8601. */
   readonly startTime: string | null;
   readonly exit: ManifestExit | null;

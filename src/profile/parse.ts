@@ -35,19 +35,22 @@ export interface HeapHeader {
   readonly values: Values;
   readonly mode: ProfileMode;
   readonly sampleInterval: number;
+  /** The numbers are samples as they were caught, and have to be unsampled, each stack by itself. */
+  readonly raw: boolean;
 }
 
 /** Reads a kind such as `heapprofile` or `heap_v2/524288`; null for one that is not a heap profile's. */
-function parseKind(kind: string): { mode: ProfileMode; interval: number } | null {
-  if (kind === 'heapprofile' || kind === 'growthz' || kind === 'growth' || kind === '')
-    return { mode: 'exact', interval: 0 };
-  const match = /^(heapz_v2|heap_v2|heap|growthz|growth)\/(\d+)$/.exec(kind);
+function parseKind(kind: string): Pick<HeapHeader, 'mode' | 'sampleInterval' | 'raw'> | null {
+  const exact = { mode: 'exact', sampleInterval: 0, raw: false } as const;
+  if (kind === 'heapprofile' || kind === 'growthz' || kind === 'growth' || kind === '') return exact;
+  const match = /^(heapz_v2|heap_v2|heapprofile|heap|growthz|growth)\/(\d+)$/.exec(kind);
   if (match === null) return null;
   const [, name = '', number = ''] = match;
-  if (name.startsWith('growth')) return { mode: 'exact', interval: 0 };
+  if (name.startsWith('growth')) return exact;
   // In the oldest kind the number is twice the mean distance between samples.
-  const interval = name === 'heap' ? Number(number) / 2 : Number(number);
-  return interval > 1 ? { mode: 'sampled', interval } : { mode: 'exact', interval: 0 };
+  const sampleInterval = name === 'heap' ? Number(number) / 2 : Number(number);
+  // forkheap's own sampled dumps are of the kind that no reader scales: `heapprofile`, with the interval behind it.
+  return sampleInterval > 1 ? { mode: 'sampled', sampleInterval, raw: name !== 'heapprofile' } : exact;
 }
 
 /**
@@ -63,7 +66,7 @@ export function parseHeapHeader(line: string): HeapHeader | null {
   if (counts === null || kind === null) return null;
   const { inuseObjects, inuseSpace, allocObjects, allocSpace } = counts;
   const values = { inuseObjects, inuseSpace, allocObjects, allocSpace };
-  return { values, mode: kind.mode, sampleInterval: kind.interval };
+  return { values, ...kind };
 }
 
 /** Parses a dump's text as it comes in. One text each: `push` every chunk, then `end`. */
@@ -177,7 +180,7 @@ export class HeapTextParser {
       sum.inuseSpace === inuseSpace &&
       sum.allocObjects === allocObjects &&
       sum.allocSpace === allocSpace;
-    if (same || header.mode === 'sampled') return [];
+    if (same || header.raw) return [];
     if (this.#bytes <= STOCK_BUFFER && this.#bytes > STOCK_BUFFER - 4096 && sum.inuseSpace <= inuseSpace) {
       const inuse = `${inuseSpace - sum.inuseSpace} of ${inuseSpace} bytes in use`;
       const alloc = `${allocSpace - sum.allocSpace} of ${allocSpace} bytes allocated`;
@@ -200,6 +203,7 @@ export class HeapTextParser {
       parentPid: known.parentPid ?? null,
       kind: known.kind ?? 'unknown',
       command: known.command ?? '',
+      changes: known.changes ?? [],
       startTime: known.startTime ?? null,
       exit: known.exit ?? null,
       versions: known.versions ?? null,
@@ -224,7 +228,7 @@ export class HeapTextParser {
       return location;
     };
     const samples = this.#lines.map((line): Sample => {
-      const values = header.mode === 'sampled' ? unsample(line, header.sampleInterval) : line;
+      const values = header.raw ? unsample(line, header.sampleInterval) : line;
       return {
         inuseObjects: values.inuseObjects,
         inuseSpace: values.inuseSpace,

@@ -157,6 +157,7 @@ const UNKNOWN_PROCESS: ProfiledProcess = {
   command: '',
   mode: 'exact',
   sampleInterval: 0,
+  changes: [],
   startTime: null,
   exit: null,
   versions: null,

@@ -1,6 +1,6 @@
 import { posix } from 'node:path';
 import { addValues, type ProfiledProcess, roundValues, type Values, zeroValues } from '../profile/model.js';
-import { commandText, modeText, type ProcessJson, processJson, processTree } from './processes.js';
+import { changesText, commandText, modeText, type ProcessJson, processJson, processTree } from './processes.js';
 import { type Column, dim, renderTable, type TextOptions } from './table.js';
 import { formatBytes } from './units.js';
 
@@ -92,7 +92,8 @@ export function lsText(list: readonly ListedProcess[], text: TextOptions): strin
   const short =
     folder === null || folder === '' ? rows : rows.map((row) => [...row.slice(0, 7), shorten(row[7] ?? '', folder)]);
   const note = folder === null || folder === '' ? '' : dim(`in ${folder}\n`, text);
-  return renderTable(columns, short, text) + note;
+  const changes = list.flatMap((entry) => changesText(entry.process) ?? []);
+  return renderTable(columns, short, text) + note + changes.map((line) => `${line}\n`).join('');
 }
 
 function shorten(cell: string, folder: string): string {

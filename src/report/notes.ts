@@ -1,5 +1,6 @@
 import type { Profile } from '../profile/model.js';
 import type { SymbolizeResult } from '../symbolize/symbolize.js';
+import { changesText } from './processes.js';
 import { formatCount, formatShare } from './units.js';
 
 // A few stacks end early in every process, in code without unwind tables.
@@ -7,6 +8,10 @@ const TRUNCATED_SHARE = 0.001;
 
 /** What the profile cannot show, in sentences: its warnings, and how many stacks are not whole. */
 export function warningsOf(profile: Profile): string[] {
+  return [...profile.processes.flatMap((process) => changesText(process) ?? []), ...stackWarnings(profile)];
+}
+
+function stackWarnings(profile: Profile): string[] {
   let walked = 0;
   let truncated = 0;
   for (const { stacks } of profile.processes) {

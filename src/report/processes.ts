@@ -1,5 +1,5 @@
 import { posix } from 'node:path';
-import type { ManifestExit } from '../capture/manifest.js';
+import type { ManifestExit, ModeChange, ProfileWay } from '../capture/manifest.js';
 import {
   addValues,
   type Profile,
@@ -8,7 +8,7 @@ import {
   type Values,
   zeroValues,
 } from '../profile/model.js';
-import { formatBytes } from './units.js';
+import { formatBytes, formatShare } from './units.js';
 
 /** A process in `--json`: part of the public interface. */
 export interface ProcessJson extends Values {
@@ -18,6 +18,8 @@ export interface ProcessJson extends Values {
   command: string;
   mode: ProfiledProcess['mode'];
   sampleInterval: number;
+  /** Changes of mode and interval that a limit on the overhead has made, oldest first. */
+  changes: readonly ModeChange[];
   startTime: string | null;
   exit: ManifestExit | null;
   dumps: readonly string[];
@@ -25,8 +27,20 @@ export interface ProcessJson extends Values {
 
 /** A process with its sums, as `--json` has it. */
 export function processJson(process: ProfiledProcess, values: Values): ProcessJson {
-  const { pid, parentPid, kind, command, mode, sampleInterval, startTime, exit, dumps } = process;
-  return { pid, parentPid, kind, command, mode, sampleInterval, startTime, exit, dumps, ...roundValues(values) };
+  const { pid, parentPid, kind, command, mode, sampleInterval, changes, startTime, exit, dumps } = process;
+  return {
+    pid,
+    parentPid,
+    kind,
+    command,
+    mode,
+    sampleInterval,
+    changes,
+    startTime,
+    exit,
+    dumps,
+    ...roundValues(values),
+  };
 }
 
 /** The sums of each of a profile's processes. */
@@ -45,8 +59,28 @@ export function processesJson(profile: Profile): ProcessJson[] {
 }
 
 /** `exact`, or `sampled 512 KiB`. */
-export function modeText({ mode, sampleInterval }: ProfiledProcess): string {
+function wayText({ mode, sampleInterval }: ProfileWay): string {
   return mode === 'exact' ? mode : `sampled ${formatBytes(sampleInterval)}`;
+}
+
+/** `exact`, `sampled 512 KiB`, or `exact → sampled 512 KiB` where it has changed. */
+export function modeText(process: ProfiledProcess): string {
+  const [first] = process.changes;
+  const now = wayText(process.changes.at(-1)?.to ?? process);
+  return first === undefined ? now : `${wayText(first.from)} → ${now}`;
+}
+
+/** A sentence about the changes of mode of a process; null when there were none. */
+export function changesText({ pid, changes }: ProfiledProcess): string | null {
+  const [first] = changes;
+  if (first === undefined) return null;
+  const cost = first.overhead > 10 ? 'more than 1000%' : formatShare(first.overhead, 1);
+  const more = changes.length - 1;
+  const then =
+    more === 0 ? '' : `, then in ${more} more step${more === 1 ? '' : 's'} to ${wayText((changes.at(-1) ?? first).to)}`;
+  const exact = first.dump === null ? 'lost: that dump failed' : `in ${first.dump}`;
+  const before = first.from.mode === 'exact' ? ` Later dumps are estimates; the last exact numbers are ${exact}.` : '';
+  return `Process ${pid} went from ${wayText(first.from)} to ${wayText(first.to)} at ${first.time}, when forkheap cost ${cost} of the program's own CPU time${then}.${before}`;
 }
 
 /** What a process is called where its command line is unknown. */

@@ -98,7 +98,7 @@ t.test('setSampleInterval changes the interval of a running profile', async (t) 
   t.equal(status, 0, stderr);
   const [pid = '', dump = ''] = stdout.trim().split(' ');
   t.same(filesIn(dirname(prefix)), [`profile_${pid}.0001.heap`, `profile_${pid}.json`]);
-  t.match(readFileSync(dump, 'utf8'), new RegExp(`^heap profile: .* @ heap_v2/${INTERVAL}\n`));
+  t.match(readFileSync(dump, 'utf8'), new RegExp(`^heap profile: .* @ heapprofile/${INTERVAL}\n`));
   t.match(manifestOf(prefix, Number(pid)), { mode: 'sampled', sampleInterval: INTERVAL });
   const bytes = (await leaksOf(t, prefix)).get(Number(pid))?.inuseSpace;
   isNear(t, bytes, LEAKED, 0.05, 'bytes');

@@ -10,6 +10,7 @@ export function makeProcess(pid: number, extra: Partial<ProfiledProcess> = {}): 
     command: `node worker.js ${pid}`,
     mode: 'exact',
     sampleInterval: 0,
+    changes: [],
     startTime: '2026-01-02T03:04:05.678Z',
     exit: null,
     versions: { forkheap: '0.1.0', node: '20.20.2', gperftools: '/usr/lib/libtcmalloc_and_profiler.so.4' },

@@ -10,7 +10,7 @@ import { ExitStatus } from '../exit-status.js';
 import { requireProfilable } from '../obstacles.js';
 import { parseCount } from '../options.js';
 import { choosePrefix, pathFor } from '../prefix.js';
-import { parseBytes, parseDuration, parseSignal } from '../quantities.js';
+import { parseBytes, parseDuration, parseShare, parseSignal } from '../quantities.js';
 import { which } from '../which.js';
 
 interface RunFlags {
@@ -18,6 +18,7 @@ interface RunFlags {
   force?: boolean;
   mode: 'exact' | 'sampled';
   sampleInterval?: number;
+  maxOverhead?: number;
   children: 'all' | 'none';
   include?: string[];
   exclude?: string[];
@@ -82,6 +83,11 @@ export function runCommand(): Command {
         .default('exact'),
     )
     .option('--sample-interval <bytes>', 'mean bytes between samples (default: 512KiB)', parseBytes)
+    .option(
+      '--max-overhead <share>',
+      'CPU time that forkheap may take beside the program, for instance 5%; exact goes sampled to stay below',
+      parseShare,
+    )
     .addOption(
       new Option('--children <which>', 'profile the processes that the program starts')
         .choices(['all', 'none'])
@@ -123,6 +129,7 @@ export function runCommand(): Command {
 Examples:
   $ forkheap run -- node server.js
   $ forkheap run --mode sampled -- npm start          cheap enough for production
+  $ forkheap run --max-overhead 5% -- node server.js  exact for as long as that is cheap enough
   $ forkheap run --prefix /tmp/p/%p/heap -- node a.js   a folder per process
   $ forkheap run --include 'worker.js' -- node server.js   only the workers`,
     )
@@ -140,6 +147,7 @@ Examples:
         dumpInuse: flags.dumpInuse,
         ...given(flags, [
           'sampleInterval',
+          'maxOverhead',
           'dumpAllocated',
           'dumpSignal',
           'maxDumps',
