@@ -11,6 +11,10 @@
 #include "../core/stack_table.h"
 #include "harness.h"
 
+#ifndef PROGRAM
+#define PROGRAM "table"
+#endif
+
 using forkheap::BlockTable;
 using forkheap::StackCounts;
 using forkheap::StackTable;
