@@ -209,7 +209,4 @@ class Session {
 
 extern Session g_session;
 
-// "FORKHEAP_PARENT=…" as the children of this process are to have it.
-const char* ParentVariable();
-
 }  // namespace forkheap

@@ -6,7 +6,8 @@
 #include <atomic>
 #include <cstring>
 
-#include "../core/session.h"
+#include "../core/options.h"
+#include "../core/parent_variable.h"
 
 namespace forkheap {
 
