@@ -9,10 +9,13 @@ export function mappingKey(mapping: Mapping): string {
 class Merger {
   readonly #processes = new Map<string, ProfiledProcess>();
   readonly #mappings = new Map<string, Mapping>();
-  readonly #locations = new Map<string, Location>();
+  /** Numbers of the merged locations, by what makes them the same. */
+  readonly #ids = new Map<string, number>();
+  readonly #locations: Location[] = [];
   readonly #samples: Sample[] = [];
   readonly #stacks = new Map<string, Sample>();
-  readonly #ids = new Map<Location, number>();
+  /** The stack at hand, as numbers: large profiles have millions of frames, and each is looked up once. */
+  #stackIds = new Int32Array(64);
   /** Stacks by a hash of their locations' numbers. */
   readonly #shared = new Map<number, readonly Location[]>();
   readonly #warnings = new Set<string>();
@@ -31,7 +34,7 @@ class Merger {
       this.#processes.set(process.id, known === undefined ? process : { ...known, dumps });
     }
     for (const warning of profile.warnings) this.#warnings.add(warning);
-    const moved = new Map<Location, Location>();
+    const moved = new Map<Location, number>();
     for (const location of profile.locations) moved.set(location, this.#location(location, profile));
     for (const sample of profile.samples) {
       const locations = this.#stack(sample.locations, moved);
@@ -50,13 +53,14 @@ class Merger {
     return {
       processes,
       mappings: [...this.#mappings.values()],
-      locations: [...this.#locations.values()],
+      locations: this.#locations,
       samples: this.#samples,
       warnings: [...this.#warnings],
     };
   }
 
-  #location(location: Location, profile: Profile): Location {
+  /** The number of the merged location. */
+  #location(location: Location, profile: Profile): number {
     let key: string;
     let mapping: Mapping | null = null;
     if (location.mapping === null && location.frames.length > 0) {
@@ -72,35 +76,42 @@ class Merger {
       this.#mappings.set(name, mapping);
       key = `${name}\0${location.offset}`;
     }
-    let merged = this.#locations.get(key);
-    if (merged === undefined) {
-      merged = { ...location, mapping };
-      this.#locations.set(key, merged);
-      this.#ids.set(merged, this.#ids.size);
-    } else if (merged.frames.length === 0) {
-      merged.frames = location.frames;
+    const known = this.#ids.get(key);
+    if (known === undefined) {
+      this.#ids.set(key, this.#locations.length);
+      return this.#locations.push({ ...location, mapping }) - 1;
     }
-    return merged;
+    const merged = this.#locations[known] as Location;
+    if (merged.frames.length === 0) merged.frames = location.frames;
+    return known;
   }
 
   /** The merged stack; one array for all samples with it, for processes of one service have most of their stacks in common. */
-  #stack(locations: readonly Location[], moved: ReadonlyMap<Location, Location>): readonly Location[] {
-    let hash = locations.length;
-    for (const location of locations) {
-      hash = (Math.imul(hash, 0x01000193) ^ (this.#ids.get(moved.get(location) as Location) as number)) | 0;
+  #stack(locations: readonly Location[], moved: ReadonlyMap<Location, number>): readonly Location[] {
+    const { length } = locations;
+    if (length > this.#stackIds.length) this.#stackIds = new Int32Array(2 * length);
+    const ids = this.#stackIds;
+    let hash = length;
+    for (let i = 0; i < length; i++) {
+      const id = moved.get(locations[i] as Location) as number;
+      ids[i] = id;
+      hash = (Math.imul(hash, 0x01000193) ^ id) | 0;
     }
     const known = this.#shared.get(hash);
-    const same =
-      known?.length === locations.length && locations.every((location, i) => moved.get(location) === known[i]);
-    if (known !== undefined && same) return known;
-    const stack = locations.map((location) => moved.get(location) as Location);
+    if (known?.length === length) {
+      let i = 0;
+      while (i < length && known[i] === this.#locations[ids[i] as number]) i++;
+      if (i === length) return known;
+    }
+    const stack = locations.map((_, i) => this.#locations[ids[i] as number] as Location);
     if (known === undefined) this.#shared.set(hash, stack);
     return stack;
   }
 
+  /** Takes the sample whose stack is at hand. */
   #sample(sample: Sample): void {
     if (this.#repeated.has(sample.process.id)) {
-      const stack = sample.locations.map((location) => this.#ids.get(location)).join(' ');
+      const stack = this.#stackIds.subarray(0, sample.locations.length).join(' ');
       const key = `${sample.process.id}\0${stack}`;
       const known = this.#stacks.get(key);
       if (known !== undefined) {

@@ -41,6 +41,13 @@ interface LocationEntries {
   callers: Entry[];
 }
 
+/** The rows that one stack is counted in, by their numbers. */
+interface StackRows {
+  /** Each once, however often a function calls itself. */
+  readonly rows: readonly number[];
+  readonly self: number;
+}
+
 const NOWHERE = { name: '', file: '', line: 0, mapping: '', package: '' };
 const NO_STACK: Location = {
   address: 0,
@@ -52,12 +59,18 @@ const NO_STACK: Location = {
 class Grouping {
   readonly #by: GroupBy;
   readonly #rows = new Map<string, Entry>();
+  readonly #byNumber: Entry[] = [];
   readonly #known = new Map<Location, LocationEntries>();
+  /** Processes of one service share most of their stacks. */
+  readonly #stacks = new Map<readonly Location[], StackRows>();
   /** Of each row its own values, and the cumulative ones: large profiles add millions of times. */
   #sums = new Float64Array(256 * STRIDE);
-  /** Number of the sample counted last in each row: a recursive function counts once. */
+  /** Number of the stack looked at last for each row: a recursive function counts once. */
   #last = new Int32Array(256);
-  #samples = 0;
+  /** Of each row, which run of samples of one process it was counted in last. */
+  #lastProcess = new Int32Array(256);
+  #process: ProfiledProcess | null = null;
+  #processChanges = 0;
 
   constructor(by: GroupBy) {
     this.#by = by;
@@ -65,7 +78,7 @@ class Grouping {
 
   rows(): Row[] {
     // Allocation wrappers have entries that nothing was counted in.
-    const counted = [...this.#rows.values()].filter(({ index }) => this.#last[index] !== 0);
+    const counted = [...this.#rows.values()].filter(({ processes }) => processes.length > 0);
     return counted.map(({ what, index, processes }) => ({
       ...what,
       self: this.#values(index * STRIDE + SELF),
@@ -75,42 +88,63 @@ class Grouping {
   }
 
   add(sample: Sample): void {
-    this.#samples++;
     if (this.#by === 'process') {
       const { pid, command, id } = sample.process;
       const name = `${pid || posix.basename(id)}${command === '' ? '' : ` ${command}`}`;
-      this.#own(this.#row(id, { ...NOWHERE, name }), sample);
+      const self = this.#row(id, { ...NOWHERE, name });
+      this.#count({ rows: [self.index], self: self.index }, sample);
       return;
     }
-    if (this.#by === 'thread') {
-      this.#own(this.#row(sampleThread(sample), { ...NOWHERE, name: sampleThread(sample) }), sample);
-      return;
+    let stack = this.#stacks.get(sample.locations);
+    if (stack === undefined) {
+      stack = this.#by === 'thread' ? this.#threadOf(sample) : this.#stackOf(sample);
+      this.#stacks.set(sample.locations, stack);
     }
+    this.#count(stack, sample);
+  }
+
+  #threadOf(sample: Sample): StackRows {
+    const name = sampleThread(sample);
+    const { index } = this.#row(name, { ...NOWHERE, name });
+    return { rows: [index], self: index };
+  }
+
+  #stackOf(sample: Sample): StackRows {
     const stack = sample.locations.length === 0 ? [NO_STACK] : sample.locations;
+    const number = this.#stacks.size + 1;
+    const rows: number[] = [];
+    const enter = ({ index }: Entry): void => {
+      if (this.#last[index] === number) return;
+      this.#last[index] = number;
+      rows.push(index);
+    };
     let self: Entry | undefined;
     for (const location of stack) {
       const { callers } = this.#entries(location);
-      for (const entry of callers) this.#count(entry, sample);
+      for (const entry of callers) enter(entry);
       self ??= callers[0];
     }
     if (this.#by === 'package') self = this.#packageRow(sampleOwner(sample));
     // Nobody but allocation wrappers: better the outermost of them than nothing.
     self ??= stack.flatMap((location) => this.#entries(location).entries).at(-1) as Entry;
-    this.#own(self, sample);
+    enter(self);
+    return { rows, self: self.index };
   }
 
-  #own(entry: Entry, sample: Sample): void {
-    this.#count(entry, sample);
-    this.#add(entry.index * STRIDE + SELF, sample);
-  }
-
-  #count(entry: Entry, sample: Sample): void {
-    const { index, processes } = entry;
-    if (this.#last[index] === this.#samples) return;
-    this.#last[index] = this.#samples;
-    this.#add(index * STRIDE + CUMULATIVE, sample);
-    const { process } = sample;
-    if (processes[processes.length - 1] !== process && !processes.includes(process)) processes.push(process);
+  #count({ rows, self }: StackRows, sample: Sample): void {
+    if (sample.process !== this.#process) {
+      this.#process = sample.process;
+      this.#processChanges++;
+    }
+    const process = this.#processChanges;
+    for (const index of rows) {
+      this.#add(index * STRIDE + CUMULATIVE, sample);
+      if (this.#lastProcess[index] === process) continue;
+      this.#lastProcess[index] = process;
+      const { processes } = this.#byNumber[index] as Entry;
+      if (!processes.includes(sample.process)) processes.push(sample.process);
+    }
+    this.#add(self * STRIDE + SELF, sample);
   }
 
   #add(at: number, { inuseObjects, inuseSpace, allocObjects, allocSpace }: Values): void {
@@ -165,6 +199,7 @@ class Grouping {
       const index = this.#rows.size;
       entry = { what, index, processes: [] };
       this.#rows.set(key, entry);
+      this.#byNumber.push(entry);
       if (index >= this.#last.length) this.#grow();
     }
     return entry;
@@ -174,9 +209,13 @@ class Grouping {
     const sums = new Float64Array(2 * this.#sums.length);
     sums.set(this.#sums);
     this.#sums = sums;
-    const last = new Int32Array(2 * this.#last.length);
-    last.set(this.#last);
-    this.#last = last;
+    const grown = (numbers: Int32Array): Int32Array<ArrayBuffer> => {
+      const more = new Int32Array(2 * numbers.length);
+      more.set(numbers);
+      return more;
+    };
+    this.#last = grown(this.#last);
+    this.#lastProcess = grown(this.#lastProcess);
   }
 }
 
