@@ -13,7 +13,7 @@ with_tests=false
 # "command:package" is satisfied by the command, wherever it comes from; a plain name is a Debian package.
 run_needs=(g++:g++ make:make python3:python3 libgoogle-perftools-dev libdw-dev)
 test_needs=(cmake:cmake chromium:chromium go:golang-go clang:clang clang-format:clang-format
-  clang-tidy:clang-tidy patchelf:patchelf)
+  clang-tidy:clang-tidy patchelf:patchelf valgrind:valgrind)
 
 has_package() {
   [[ $(dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null) == installed ]]

@@ -3,9 +3,9 @@ import { addValues, zeroValues } from '../profile/model.js';
 import { resolveStack, type ShownFrame } from '../symbolize/resolve.js';
 
 function frameText({ name, file, line, mapping }: ShownFrame): string {
-  const place = file === '' ? mapping : line > 0 ? `${file}:${line}` : file;
-  // The viewer cuts off an address that it expects in front.
-  return `0x0: ${name}${place === '' ? '' : ` (${place})`}`;
+  const place = file === '' ? mapping && `in ${mapping}` : line > 0 ? `${file}:${line}` : file;
+  // Firefox Profiler takes a frame apart that has an address and a place, and any other as a name.
+  return place === '' ? name : `0x0: ${name} (${place})`;
 }
 
 /**

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -16,6 +16,11 @@ import { toSpeedscope } from '../../src/report/speedscope.js';
 import { foldInternals } from '../../src/symbolize/fold.js';
 import { openBrowser, openPage, textOf } from '../helpers/browser.js';
 import { ADDON_STACK, BUFFER_STACK, Maker, START_STACK } from '../profile/made.js';
+
+// Debian's package valgrind; older ones have it elsewhere.
+const DH_VIEW = ['/usr/libexec', '/usr/lib', '/usr/lib/x86_64-linux-gnu']
+  .map((folder) => `${folder}/valgrind/dh_view.html`)
+  .find(existsSync) as string;
 
 const maker = new Maker();
 const whole = maker.profile([
@@ -72,6 +77,27 @@ t.test('DHAT', async (t) => {
   t.equal(sum('tb'), 2 * total);
   t.ok(json.pps.every((point: { fs: number[] }) => point.fs.every((frame) => typeof json.ftbl[frame] === 'string')));
   t.ok(json.ftbl.includes('0x0: handleRequest (/app/server.js:25)'));
+  t.ok(
+    json.ftbl.some((frame: string) => / \(in \/usr\/bin\/node\)$/.test(frame)),
+    'as valgrind has functions without lines',
+  );
+  const without = JSON.parse(toDhat(new Maker().profile([[1, [], 1]])));
+  t.same(without.ftbl, ['[root]', '[no stack]']);
+});
+
+t.test("valgrind's viewer loads the DHAT file", async (t) => {
+  const file = join(t.testdir({}), 'heap.dhat.json');
+  writeFileSync(file, toDhat(profile));
+  const { page, complaints } = await openPage(await openBrowser(t));
+  await page.goto(pathToFileURL(DH_VIEW).href);
+  await page.locator('input[type=file]').setInputFiles(file);
+  await page.getByText('Times {').waitFor();
+  const seen = await textOf(page.locator('body'));
+  const grouped = (bytes: number) => bytes.toLocaleString('en-US');
+  t.match(seen, new RegExp(`Total: +${grouped(2 * total)} bytes`));
+  for (const time of ['t-gmax', 't-end']) t.match(seen, new RegExp(`At ${time}: +${grouped(total)} bytes`), time);
+  t.match(seen, /handleRequest \(\/app\/server\.js:25\)/);
+  t.same(complaints, []);
 });
 
 t.test('heapprofile', async (t) => {
