@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { requireWritable, resolvePrefix } from '../capture/options.js';
 import { ForkheapError } from '../errors.js';
@@ -49,6 +49,14 @@ function olderFiles(prefix: string): string[] {
 export function choosePrefix(flags: { prefix?: string; force?: boolean }, program: string): string {
   if (flags.prefix === undefined) return freshPrefix(program);
   const prefix = resolvePrefix(flags.prefix);
+  // Every other verb would read the folder in its place, and --force delete what is in it.
+  if (statSync(prefix, { throwIfNoEntry: false })?.isDirectory()) {
+    throw new ForkheapError(
+      'ERR_FORKHEAP_INVALID_PREFIX',
+      `prefix ${flags.prefix} is a folder: add the start of a file name, for instance ${join(flags.prefix, 'app')}`,
+      { path: prefix },
+    );
+  }
   requireWritable(prefix);
   const older = olderFiles(prefix);
   if (older.length > 0 && flags.force !== true) {

@@ -144,7 +144,7 @@ const escapeProperty = (text: string): string => escapeData(text).replaceAll(':'
 /** A finding as an annotation of GitHub Actions, at the nearest place that lies in the repository, or else at its own. */
 export function githubAnnotation(finding: LeakFinding, process: string, folder: string): string {
   const inside = ({ file, line }: LeakFrame): boolean =>
-    line > 0 && (!file.startsWith('/') || file.startsWith(`${folder}/`)) && !file.includes('node_modules/');
+    line > 0 && (file.startsWith(`${folder}/`) || !/^(\/|node:)/.test(file)) && !file.includes('node_modules/');
   const place = finding.stack.find(inside) ?? leakPlace(finding);
   const file = place?.file.startsWith(`${folder}/`) ? place.file.slice(folder.length + 1) : (place?.file ?? '');
   const properties = [

@@ -1,8 +1,8 @@
 import { posix } from 'node:path';
 import { addValues, type ProfiledProcess, roundValues, type Values, zeroValues } from '../profile/model.js';
 import { changesText, commandText, modeText, type ProcessJson, processJson, processTree } from './processes.js';
-import { type Column, dim, renderTable, type TextOptions } from './table.js';
-import { formatBytes } from './units.js';
+import { bold, type Column, dim, renderTable, type TextOptions } from './table.js';
+import { elide, formatBytes, printable } from './units.js';
 
 /** A dump file. */
 export interface ListedDump {
@@ -43,8 +43,26 @@ export function lsJson(list: readonly ListedProcess[]): LsJson {
 }
 
 function exitText({ exit, kind }: ProfiledProcess): string {
-  if (exit === null) return kind === 'unknown' ? '' : 'no exit seen';
+  if (exit === null) return kind === 'unknown' ? '' : 'killed, or still running';
   return exit.signal ?? (exit.code === null ? '' : `exit ${exit.code}`);
+}
+
+/** The folder that all dumps lie in; null when there are several. */
+function commonFolder(list: readonly ListedProcess[]): string | null {
+  const folders = new Set(list.flatMap(({ dumps }) => dumps.map(({ path }) => posix.dirname(path))));
+  return folders.size === 1 ? ([...folders][0] ?? null) : null;
+}
+
+/** Dumps stand to the right of their process. */
+const INDENT = '    ';
+
+/** The line above a process's dumps: only its command gives way when the line is too long. */
+function processLine(process: ProfiledProcess, depth: number, text: TextOptions): string {
+  const exit = exitText(process);
+  const end = exit === '' ? '' : ` (${exit})`;
+  const head = `${'  '.repeat(depth)}${process.pid || '?'} ${process.kind}  ${modeText(process)}  `;
+  const room = Math.max(text.width - [...head].length - end.length, 12);
+  return `${head}${elide(printable(commandText(process)), room)}${end}`;
 }
 
 /**
@@ -53,49 +71,33 @@ function exitText({ exit, kind }: ProfiledProcess): string {
  * @returns text that ends with a newline.
  */
 export function lsText(list: readonly ListedProcess[], text: TextOptions): string {
-  const byProcess = new Map(list.map((entry) => [entry.process, entry]));
+  // In one folder the names are enough.
+  const folder = commonFolder(list);
   const columns: Column[] = [
-    { title: 'PROCESS' },
-    { title: 'KIND' },
-    { title: 'MODE' },
     { title: 'IN USE', align: 'right' },
     { title: 'ALLOCATED', align: 'right' },
     { title: 'SIZE', align: 'right' },
-    { title: 'TIME' },
-    { title: 'COMMAND, DUMPS', flexible: 1 },
+    { title: 'WRITTEN' },
+    { title: 'DUMP' },
   ];
-  const rows: string[][] = [];
-  let folder: string | null = null;
+  const rows = list.flatMap(({ dumps }) =>
+    dumps.map(({ path, size, time, values }) => [
+      ...[values.inuseSpace, values.allocSpace, size].map(formatBytes),
+      time.replace(/\.\d+/, ''),
+      folder === null ? path : posix.basename(path),
+    ]),
+  );
+  const table = renderTable(columns, rows, { ...text, width: text.width - INDENT.length });
+  const [title = '', ...lines] = table.split('\n').map((line) => INDENT + line);
+  const linesOf = new Map<ProfiledProcess, string[]>();
+  for (const { process, dumps } of list) linesOf.set(process, lines.splice(0, dumps.length));
+  const out = [title];
   for (const { process, depth } of processTree(list.map((entry) => entry.process))) {
-    const { dumps } = byProcess.get(process) as ListedProcess;
-    const pid = `${'  '.repeat(depth)}${process.pid || '?'}`;
-    const exit = exitText(process);
-    const command = `${commandText(process)}${exit === '' ? '' : ` (${exit})`}`;
-    rows.push([
-      pid,
-      process.kind,
-      modeText(process),
-      '',
-      '',
-      '',
-      (process.startTime ?? '').replace(/\.\d+/, ''),
-      command,
-    ]);
-    for (const { path, size, time, values } of dumps) {
-      folder = folder === null || folder === posix.dirname(path) ? posix.dirname(path) : '';
-      const bytes = [values.inuseSpace, values.allocSpace, size].map(formatBytes);
-      rows.push(['', '', '', ...bytes, time.replace(/\.\d+/, ''), path]);
-    }
-    if (dumps.length === 0) rows.push(['', '', '', '', '', '', '', '(no dump)']);
+    out.push(bold(processLine(process, depth, text), text));
+    const dumps = linesOf.get(process) ?? [];
+    out.push(...(dumps.length === 0 ? [`${INDENT}(no dump)`] : dumps));
   }
-  // In one folder the names are enough.
-  const short =
-    folder === null || folder === '' ? rows : rows.map((row) => [...row.slice(0, 7), shorten(row[7] ?? '', folder)]);
-  const note = folder === null || folder === '' ? '' : dim(`in ${folder}\n`, text);
+  const note = folder === null ? [] : [dim(`in ${folder}`, text)];
   const changes = list.flatMap((entry) => changesText(entry.process) ?? []);
-  return renderTable(columns, short, text) + note + changes.map((line) => `${line}\n`).join('');
-}
-
-function shorten(cell: string, folder: string): string {
-  return cell.startsWith(`${folder}/`) && cell.endsWith('.heap') ? cell.slice(folder.length + 1) : cell;
+  return [...out, ...note, ...changes, ''].join('\n');
 }

@@ -12,7 +12,7 @@ import { notes, warningsOf } from './notes.js';
 import { commandText, modeText, type ProcessJson, processJson, processTotals, processTree } from './processes.js';
 import { type GroupBy, type Row, topRows } from './rows.js';
 import { bold, type Column, dim, renderTable, type TextOptions } from './table.js';
-import { elide, formatBytes, formatCount, formatShare, printable } from './units.js';
+import { elide, formatCount, formatShare, printable } from './units.js';
 import { formatValue, VALUE_TITLES } from './values.js';
 
 export interface TopOptions {
@@ -97,11 +97,14 @@ function processTable(profile: Profile, options: TopOptions, text: TextOptions):
   const shown = cut(tree, options.limit);
   const rows = shown.map(({ process }) => {
     const total = totals.get(process) ?? zeroValues();
-    const values = [formatBytes(total.inuseSpace), formatBytes(total.allocSpace)];
+    const values = (['inuseSpace', 'allocSpace'] as const).map((name) => cell(name, total[name], options.signed));
     return [process.pid ? `${process.pid}` : '?', process.kind, modeText(process), ...values, commandText(process)];
   });
   const hidden = tree.length - shown.length;
-  return renderTable(columns, rows, text) + (hidden > 0 ? dim(`${hidden} more processes\n`, text) : '');
+  return (
+    renderTable(columns, rows, text) +
+    (hidden > 0 ? dim(`${hidden} more process${hidden === 1 ? '' : 'es'}\n`, text) : '')
+  );
 }
 
 const BESIDE: Record<keyof Values, [keyof Values, string]> = {
@@ -174,7 +177,10 @@ function rowTable(profile: Profile, options: TopOptions, text: TextOptions, proc
     const rest = all.slice(shown.length).reduce((sum, row) => sum + row.self[sort], 0);
     const [amount = '', part] = withShare(rest);
     const which = cumulative ? '' : ` with ${amount}${part === undefined ? '' : ` (${part})`}`;
-    out += dim(`${formatCount(all.length - shown.length)} more rows${which}; --limit 0 shows all\n`, text);
+    out += dim(
+      `${formatCount(all.length - shown.length)} more row${all.length - shown.length === 1 ? '' : 's'}${which}; --limit 0 shows all\n`,
+      text,
+    );
   }
   return out;
 }

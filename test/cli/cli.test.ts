@@ -1,4 +1,4 @@
-import { truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { cli, forkheap } from '../helpers/forkheap.js';
@@ -20,6 +20,7 @@ t.test('help and version', async (t) => {
   for (const verb of ['run', 'ls', 'top', 'doctor']) {
     t.match(await cli(t, [verb, '--help']), { code: 0, stdout: /Usage: forkheap [\s\S]*Examples:/, stderr: '' }, verb);
   }
+  t.match(await cli(t, ['dump', '--help']), { stdout: /how long to wait \(default: 5s\)\n/ }, 'a default is said once');
   t.match(await cli(t, []), { code: 2, stdout: '', stderr: /^Usage: forkheap/ }, 'no verb');
 });
 
@@ -31,6 +32,15 @@ t.test('verbs and options that do not exist', async (t) => {
   await fails(t, ['top', '--by', 'x', '.'], 'ERR_FORKHEAP_USAGE', /Allowed choices are function, line, mapping/);
   await fails(t, ['top', '--limit', '-1', '.'], 'ERR_FORKHEAP_USAGE', /whole number/);
   await fails(t, ['top', '--pid', 'x', '.'], 'ERR_FORKHEAP_USAGE', /number of a process/);
+});
+
+t.test('a folder is no prefix, and what lies in it stays', async (t) => {
+  const folder = t.testdir({ 'a_1.0001.heap': EXACT });
+  for (const verb of ['run', 'check']) {
+    const args = [verb, '--prefix', folder, '--force', '--', 'true'];
+    await fails(t, args, 'ERR_FORKHEAP_INVALID_PREFIX', /is a folder: add the start of a file name/);
+  }
+  t.ok(existsSync(join(folder, 'a_1.0001.heap')));
 });
 
 t.test('files that cannot be read', async (t) => {

@@ -135,8 +135,20 @@ t.test('ls', async (t) => {
   t.match(json.processes[0], { pid: 11, inuseSpace: 500, files: [{ inuseSpace: 500 }, { inuseSpace: Number }, {}] });
   t.ok((json.processes[0]?.files[1]?.inuseSpace ?? 0) > 100_000, 'of a sampled dump the unsampled sum');
   const text = lsText(list, { width: 120, color: false });
-  t.match(text, /\n11 +root +exact/);
-  t.match(text, /\n {2}12 +cluster-worker +exact .*node server\.js \(exit 0\)\n/, 'below its parent');
-  t.match(text, / s_12\.0001\.heap\n/);
+  t.match(text, /\n11 root {2}exact/);
+  t.match(text, /\n {2}12 cluster-worker {2}exact .*node server\.js \(exit 0\)\n/, 'below its parent');
+  t.match(text, /\(exit 0\)\n.* s_12\.0001\.heap\n/, 'a dump below its process');
   t.match(text, /\nin \/.*\n$/);
+});
+
+t.test('ls on a narrow terminal', async (t) => {
+  const command = `/usr/bin/node ${'/some/long/folder'.repeat(8)}/server.js`;
+  const list = listProcesses(find(join(folderOf(t), 's'))).map(({ process, dumps }) => ({
+    process: { ...process, command },
+    dumps,
+  }));
+  const text = lsText(list, { width: 80, color: false });
+  t.match(text, / s_12\.0001\.heap\n/, 'names of dumps are whole: they are what is typed next');
+  t.match(text, /\n {2}12 cluster-worker .*….*server\.js \(exit 0\)\n/, 'the command gives way, not the exit');
+  for (const line of text.split('\n').filter((line) => !line.startsWith('in '))) t.ok([...line].length <= 80, line);
 });

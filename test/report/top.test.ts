@@ -155,6 +155,12 @@ t.test('several processes', async (t) => {
     t.match(text, /\n12 child/);
   });
 
+  t.test('of a difference, values have their sign', async (t) => {
+    const text = topText(merged, symbols, { ...DEFAULTS, signed: true, limit: 1 }, TEXT);
+    t.match(text, /\n *11 +child +exact +\+500 B +\+/, 'those of the processes too');
+    t.match(text, /\n1 more process\n/);
+  });
+
   t.test('by process', async (t) => {
     const json = topJson(merged, symbols, { ...DEFAULTS, by: 'process' });
     t.equal(json.rows.length, 2);

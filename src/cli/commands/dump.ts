@@ -1,6 +1,6 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { defaultPatience, requestDumps } from '../../capture/collect.js';
 import { controlFile, resolvePrefix } from '../../capture/options.js';
 import { ForkheapError } from '../../errors.js';
@@ -33,11 +33,10 @@ export function dumpCommand(): Command {
     .summary('ask the running processes of a tree for a dump')
     .description('Ask every running process of a profiled tree for a dump, and wait until they have written it.')
     .argument('<path>', 'the prefix or folder that forkheap run was given or has made')
-    .option(
-      '--timeout <time>',
-      `how long to wait (default: ${defaultPatience / 1000}s)`,
-      parseDuration,
-      defaultPatience,
+    .addOption(
+      new Option('--timeout <time>', 'how long to wait')
+        .argParser(parseDuration)
+        .default(defaultPatience, `${defaultPatience / 1000}s`),
     )
     .option('--json', 'print JSON')
     .addHelpText(
