@@ -31,7 +31,7 @@ export class HeapProfile {
   }
 
   /**
-   * Writes the profile as it is now to the next `<prefix>_<pid>.NNNN.heap`. Threads that allocate wait while gperftools formats it.
+   * Writes the profile as it is now to the next `<prefix>_<pid>.NNNN.heap`. Threads that allocate do not wait for it in exact mode.
    *
    * @param reason free text, for messages
    * @returns the file's path
@@ -77,6 +77,12 @@ export class HeapProfile {
     // Children start as if forkheap were not there; this process can start again.
     leaveEnvironment();
     return path;
+  }
+
+  /** What `JSON.stringify()` and loggers show. */
+  toJSON(): { pid: number; prefix: string; mode: ProfileMode; sampleInterval: number } {
+    const { pid, prefix, mode, sampleInterval } = this;
+    return { pid, prefix, mode, sampleInterval };
   }
 
   /** Stops the profile if it still runs: `using profile = startHeapProfile()`. */
