@@ -18,12 +18,18 @@ export interface CollectedProfiles extends DumpAnswers {
  * JavaScript (they answer at their next allocation), and merges what they wrote.
  *
  * @param options `timeout`: milliseconds to wait for the answers (default 5000); `symbolize`: name the functions (default true)
- * @throws {ForkheapError} ERR_FORKHEAP_NOT_RUNNING when no profile runs in this process, and those of reading dumps
+ * @throws {ForkheapError} ERR_FORKHEAP_INVALID_ARGUMENT, ERR_FORKHEAP_NOT_RUNNING when no profile runs in this process, and those
+ *   of reading dumps
  * @since 0.1.0
  */
 export async function collectHeapProfiles(
   options: { timeout?: number; symbolize?: boolean } = {},
 ): Promise<CollectedProfiles> {
+  for (const name of Object.keys(options)) {
+    if (name === 'timeout' || name === 'symbolize') continue;
+    const message = `unknown option ${name}: the options are timeout, symbolize; the tree is the one of this process`;
+    throw new ForkheapError('ERR_FORKHEAP_INVALID_ARGUMENT', message);
+  }
   const state = native().state();
   if (!state.running || state.control === '') {
     throw new ForkheapError(

@@ -94,6 +94,14 @@ t.test('heapProfileEnv checks its options too', async (t) => {
   ]);
 });
 
+t.test('collectHeapProfiles has no prefix: the tree is its own', async (t) => {
+  const code = `
+    api.collectHeapProfiles({ prefix: 'x' }).catch(({ code, message }) => console.log(JSON.stringify({ code, message })));
+  `;
+  const said = await callApi(t, tempPrefix(t), code);
+  t.match(said, { code: 'ERR_FORKHEAP_INVALID_ARGUMENT', message: /unknown option prefix/ });
+});
+
 // Root may write anywhere, so the process becomes somebody else first.
 t.test('a folder that cannot be written', { skip: process.getuid?.() !== 0 && 'needs root' }, async (t) => {
   const prefix = tempPrefix(t);

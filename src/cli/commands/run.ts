@@ -50,7 +50,7 @@ function summarize(prefix: string, ending: Ending): void {
     if (!(error instanceof ForkheapError)) throw error;
     const why =
       error.code === 'ERR_FORKHEAP_NO_FILES'
-        ? 'no process of this run was a Node process that could be profiled; `forkheap doctor` says what to look at'
+        ? 'no process of this run was a Node process that could be profiled, or --include and --exclude leave none; `forkheap doctor` says what to look at'
         : error.message;
     process.stderr.write(`forkheap: no summary: ${why}\n`);
   }
