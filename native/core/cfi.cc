@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <link.h>
+#include <sys/auxv.h>
 
 #include <atomic>
 #include <cstring>
@@ -32,6 +33,25 @@ struct Object {
     return at >= start && at <= end && size <= static_cast<uint64_t>(end - at);
   }
 };
+
+// The program headers of a loaded object.
+struct Segments {
+  const ElfW(Phdr) * first;
+  int count;
+  uintptr_t bias;
+
+  bool Find(uintptr_t pc, CodeSegment* code) const {
+    constexpr uint32_t kReadAndRun = PF_R | PF_X;
+    for (int i = 0; i < count; ++i) {
+      if (first[i].p_type != PT_LOAD || (first[i].p_flags & kReadAndRun) != kReadAndRun) continue;
+      const auto* start = reinterpret_cast<const uint8_t*>(bias + first[i].p_vaddr);
+      *code = {start, start + first[i].p_filesz};
+      if (code->Holds(reinterpret_cast<const uint8_t*>(pc))) return true;
+    }
+    return false;
+  }
+};
+Segments g_program{nullptr, 0, 0};
 
 // For older C libraries: the objects that were loaded when InitCfi() last ran.
 constexpr int kKnownObjects = 512;
@@ -464,6 +484,20 @@ Object FindObjectAt(uintptr_t pc) {
   return {};
 }
 
+// The loaded object that `pc` lies in.
+bool FindBounds(uintptr_t pc, CodeSegment* bounds) {
+  const auto* at = reinterpret_cast<const uint8_t*>(pc);
+  if (g_find_object != nullptr) {
+    FoundObject found{};
+    if (g_find_object(reinterpret_cast<void*>(pc), &found) != 0) return false;
+    *bounds = {static_cast<const uint8_t*>(found.map_start), static_cast<const uint8_t*>(found.map_end)};
+  } else {
+    const Object object = FindObjectAt(pc);
+    *bounds = {object.start, object.end};
+  }
+  return bounds->Holds(at);
+}
+
 int RememberObject(dl_phdr_info* info, size_t /*size*/, void* counter) {
   auto* count = static_cast<int*>(counter);
   Object object{reinterpret_cast<const uint8_t*>(UINTPTR_MAX), nullptr, nullptr};
@@ -484,6 +518,13 @@ int RememberObject(dl_phdr_info* info, size_t /*size*/, void* counter) {
 }  // namespace
 
 void InitCfi() {
+  Segments program{reinterpret_cast<const ElfW(Phdr)*>(getauxval(AT_PHDR)), static_cast<int>(getauxval(AT_PHNUM)), 0};
+  for (int i = 0; i < program.count; ++i) {
+    if (program.first[i].p_type == PT_PHDR) {
+      program.bias = reinterpret_cast<uintptr_t>(program.first) - program.first[i].p_vaddr;
+    }
+  }
+  g_program = program;
   g_find_object = reinterpret_cast<FindObjectFunction>(dlsym(RTLD_DEFAULT, "_dl_find_object"));
   if (g_find_object != nullptr) return;
   g_known_count.store(0);
@@ -493,6 +534,27 @@ void InitCfi() {
 }
 
 bool IsLoadedCode(uintptr_t pc) { return FindObjectAt(pc).eh_frame_hdr != nullptr; }
+
+bool FindCode(uintptr_t pc, CodeSegment* code) {
+  // glibc may list a program by its segments (node is), and these do not say what they are.
+  if (g_program.Find(pc, code)) return true;
+  CodeSegment object;
+  if (!FindBounds(pc, &object)) return false;
+  // The first segment holds the headers.
+  constexpr uintptr_t kPage = 4096;
+  ElfW(Ehdr) header;
+  const auto base = reinterpret_cast<uintptr_t>(object.start) & ~(kPage - 1);
+  if (reinterpret_cast<uintptr_t>(object.end) - base < kPage) return false;
+  memcpy(&header, reinterpret_cast<const void*>(base), sizeof(header));
+  if (memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_phentsize != sizeof(ElfW(Phdr))) return false;
+  const uint64_t size = header.e_phnum * sizeof(ElfW(Phdr));
+  if (size > kPage || header.e_phoff > kPage - size) return false;
+  Segments segments{reinterpret_cast<const ElfW(Phdr)*>(base + header.e_phoff), header.e_phnum, 0};
+  for (int i = segments.count - 1; i >= 0; --i) {
+    if (segments.first[i].p_type == PT_LOAD) segments.bias = base - (segments.first[i].p_vaddr & ~(kPage - 1));
+  }
+  return segments.Find(pc, code);
+}
 
 UnwindRule FindUnwindRule(uintptr_t pc) {
   UnwindRule frame_pointer;

@@ -29,21 +29,24 @@ struct UnwindRule {
 
   Kind kind = kUnknown;
   Rbp rbp = kSame;
+  bool without_tables = false;  // worked out from the code of a loaded object, or kFramePointer for want of better
   int32_t cfa_offset = 0;
   int16_t rbp_offset = 0;
 
   // In one word, for the cache.
+  static constexpr uint64_t kWithoutTables = uint64_t{1} << 63;
   [[nodiscard]] uint64_t Pack() const {
     return static_cast<uint64_t>(static_cast<uint32_t>(cfa_offset)) |
            static_cast<uint64_t>(static_cast<uint16_t>(rbp_offset)) << 32 | static_cast<uint64_t>(kind) << 48 |
-           static_cast<uint64_t>(rbp) << 56;
+           static_cast<uint64_t>(rbp) << 56 | (without_tables ? kWithoutTables : 0);
   }
   static UnwindRule Unpack(uint64_t bits) {
     UnwindRule rule;
     rule.cfa_offset = static_cast<int32_t>(static_cast<uint32_t>(bits));
     rule.rbp_offset = static_cast<int16_t>(static_cast<uint16_t>(bits >> 32));
     rule.kind = static_cast<Kind>(bits >> 48 & 0xff);
-    rule.rbp = static_cast<Rbp>(bits >> 56 & 0xff);
+    rule.rbp = static_cast<Rbp>(bits >> 56 & 0x7f);
+    rule.without_tables = (bits & kWithoutTables) != 0;
     return rule;
   }
 };
@@ -54,6 +57,18 @@ UnwindRule FindUnwindRule(uintptr_t pc);
 
 // Runs inside malloc. Whether `pc` lies in a loaded object that has unwind information.
 bool IsLoadedCode(uintptr_t pc);
+
+// The executable segment of a loaded object.
+struct CodeSegment {
+  const uint8_t* start = nullptr;
+  const uint8_t* end = nullptr;
+
+  [[nodiscard]] bool Holds(const uint8_t* at) const { return at >= start && at < end; }
+};
+
+// Runs inside malloc: reads the object's headers. False when `pc` lies in no loaded object, or in none of its segments
+// that can be executed and read.
+bool FindCode(uintptr_t pc, CodeSegment* code);
 
 // Finds what FindUnwindRule() needs from the C library. Call once, outside malloc.
 void InitCfi();

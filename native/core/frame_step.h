@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "cfi.h"
+#include "code_rule.h"
 #include "stack_memory.h"
 #include "unwinder.h"
 
@@ -34,11 +35,22 @@ inline bool CachedRule(uintptr_t pc, UnwindRule* rule) {
   return true;
 }
 
-// Runs inside malloc.
+// The code with V8 in it. V8's builtins have no tables and a layout of their own, but always a frame pointer.
+inline CodeSegment g_engine;
+
+// Runs inside malloc. Of other code in a loaded object that has no tables, the instructions are asked.
 inline UnwindRule LearnRule(uintptr_t pc) {
-  const UnwindRule rule = FindUnwindRule(pc);
+  UnwindRule rule = FindUnwindRule(pc);
+  if (rule.kind == UnwindRule::kFramePointer) {
+    CodeSegment code;
+    if (!g_engine.Holds(reinterpret_cast<const uint8_t*>(pc)) && FindCode(pc, &code)) {
+      const UnwindRule found = FindRuleInCode(code, pc);
+      if (found.kind != UnwindRule::kUnknown) rule = found;
+      rule.without_tables = true;
+    }
+  }
   // Code made at run time is not kept: its addresses are used again for other code.
-  if (rule.kind != UnwindRule::kFramePointer) {
+  if (rule.kind != UnwindRule::kFramePointer || rule.without_tables) {
     RuleEntry& entry = g_rules[(pc ^ pc >> 15) % kRuleEntries];
     const uint64_t packed = rule.Pack();
     entry.rule.store(packed, std::memory_order_relaxed);

@@ -270,8 +270,9 @@ void FormatManifest(const ManifestFacts& facts, const Files& files, std::string_
   AppendField(out, "nodeVersion", facts.node_version);
   AppendField(out, "gperftools", g_gperftools.file());
   AppendField(out, "mode", facts.mode == Mode::kSampled ? "sampled" : "exact");
-  out->Format("  \"sampleInterval\": %" PRId64 ",\n  \"truncatedStacks\": %" PRIu64 ",\n  \"stacks\": %" PRIu64 ",\n",
-              facts.mode == Mode::kSampled ? facts.sample_interval : 0, g_unwinder.truncated(), g_unwinder.walked());
+  out->Format("  \"sampleInterval\": %" PRId64 ",\n", facts.mode == Mode::kSampled ? facts.sample_interval : 0);
+  out->Format("  \"stacks\": %" PRIu64 ",\n  \"truncatedStacks\": %" PRIu64 ",\n  \"guessedStacks\": %" PRIu64 ",\n",
+              g_unwinder.walked(), g_unwinder.truncated(), g_unwinder.guessed());
   if (facts.leak_check != nullptr) AppendChecks(facts, files, out);
   out->Format("  \"maxOverhead\": %.6g,\n", facts.max_overhead);
   AppendChanges(facts.changes, facts.change_count, out);

@@ -1,5 +1,7 @@
 #include "unwinder.h"
 
+#include <dlfcn.h>
+
 #include <atomic>
 
 #include "cfi.h"
@@ -28,18 +30,35 @@ __thread KnownStack t_known __attribute__((tls_model("initial-exec")));
 constexpr uint32_t kCounters = 1024;
 struct alignas(64) Counter {
   std::atomic<uint64_t> walks{0};
+  std::atomic<uint64_t> guessed{0};
 };
 Counter g_walked[kCounters + 1];
 std::atomic<uint64_t> g_truncated{0};
 
 // Runs inside malloc.
-void CountWalk() {
+void Count(std::atomic<uint64_t> Counter::*what) {
   const uint32_t slot = t_state.depth > 0 ? t_state.slot - 1 : kCounters;
   if (slot < kCounters) {
-    g_walked[slot].walks.store(g_walked[slot].walks.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    std::atomic<uint64_t>& count = g_walked[slot].*what;
+    count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   } else {
-    g_walked[kCounters].walks.fetch_add(1, std::memory_order_relaxed);
+    (g_walked[kCounters].*what).fetch_add(1, std::memory_order_relaxed);
   }
+}
+
+uint64_t Sum(std::atomic<uint64_t> Counter::*what) {
+  uint64_t sum = 0;
+  for (const Counter& counter : g_walked) sum += (counter.*what).load(std::memory_order_relaxed);
+  return sum;
+}
+
+// Runs inside malloc. Whether a call could have left this return address on the stack.
+bool IsReturnAddress(uintptr_t pc) {
+  UnwindRule known;
+  if (CachedRule(pc - 1, &known)) return true;
+  CodeSegment code;
+  if (!g_code_map.IsFirstEngineCode(pc - 1) && FindCode(pc - 1, &code)) return IsBehindCall(code, pc);
+  return g_code_map.IsEngineCode(pc - 1) || g_code_map.Find(pc - 1).id != 0;
 }
 
 bool Hidden(uintptr_t pc) {
@@ -51,6 +70,8 @@ bool Hidden(uintptr_t pc) {
 
 void Unwinder::Init() {
   InitCfi();
+  const void* engine = dlsym(RTLD_DEFAULT, "_ZN2v87Isolate20GetEmbeddedCodeRangeEPPKvPm");
+  if (engine != nullptr) FindCode(reinterpret_cast<uintptr_t>(engine), &g_engine);
   g_first_sp = reinterpret_cast<uintptr_t>(__libc_stack_end);
 }
 
@@ -91,6 +112,7 @@ class StackWalk {
       uint32_t first = 0;
       if (FromInside(&first)) Outwards(first);
     }
+    if ((rules_ & UnwindRule::kWithoutTables) != 0) Count(&Counter::guessed);
     return static_cast<int>(out_ - begin);
   }
 
@@ -157,7 +179,7 @@ class StackWalk {
   // Runs inside malloc.
   static uint32_t Learn(uintptr_t pc, UnwindRule* rule) {
     *rule = LearnRule(pc);
-    return rule->kind == UnwindRule::kFramePointer ? KnownFrame::kGuessed : 0;
+    return rule->kind == UnwindRule::kFramePointer && !rule->without_tables ? KnownFrame::kGuessed : 0;
   }
 
   // Runs inside malloc. The frame's rule and code.
@@ -194,7 +216,8 @@ class StackWalk {
   bool Leave(KnownFrame* frame) {
     const UnwindRule rule = UnwindRule::Unpack(frame->rule);
     const Registers inside = at_;
-    const Step step = StepOut(rule, &at_);
+    Step step = StepOut(rule, &at_);
+    if (rule.without_tables && step == Step::kStepped && !IsReturnAddress(at_.pc)) step = Step::kLost;
     if (step != Step::kStepped) {
       if (rule.kind == UnwindRule::kEnd) frame->flags |= KnownFrame::kOutermost;
       // The dynamic linker's entry, which runs the constructors, has no rule. tcmalloc asks for a stack of its own
@@ -204,6 +227,7 @@ class StackWalk {
       if (step == Step::kLost && !entry) g_truncated.fetch_add(1, std::memory_order_relaxed);
       return false;
     }
+    rules_ |= frame->rule;
     if (rule.kind == UnwindRule::kSignal || rule.kind == UnwindRule::kFpDeref) return true;
     uint32_t how = KnownFrame::kByWords | KnownFrame::kReadsFp;
     uintptr_t slot = inside.sp;
@@ -241,10 +265,12 @@ class StackWalk {
     const KnownFrame* frame = &known_->At(i);
     void** out = out_;
     void** const full = out + left_;
+    uint64_t rules = 0;
     while (i + 1 < count) {
       const KnownFrame* next = known_->Behind(frame);
       if (!StillLeadsTo(*frame, *next, low, size)) break;
       ++i;
+      rules |= frame->rule;
       frame = next;
       if ((next->flags & KnownFrame::kKept) == 0) continue;
       *out++ = Recorded(*next);
@@ -253,6 +279,7 @@ class StackWalk {
         break;
       }
     }
+    rules_ |= rules;
     left_ = static_cast<int>(full - out);
     out_ = out;
     return i;
@@ -319,7 +346,8 @@ class StackWalk {
 
   Registers at_;
   KnownStack* known_;
-  uint32_t before_;  // of KnownFrame::kBefore
+  uint64_t rules_ = 0;  // of all frames that the walk left
+  uint32_t before_;     // of KnownFrame::kBefore
   void** out_;
   int left_;
 };
@@ -327,7 +355,7 @@ class StackWalk {
 }  // namespace
 
 int Unwinder::WalkFrom(Registers at, void** frames, int max_frames, bool leading) {
-  CountWalk();
+  Count(&Counter::walks);
   StartStack(at.sp);
   // A signal handler's walk in the middle of another one.
   if (t_known.busy) return StackWalk(at, nullptr, leading, frames, max_frames).Run();
@@ -348,10 +376,7 @@ void Unwinder::CodeChanged() {
 }
 
 uint64_t Unwinder::truncated() const { return g_truncated.load(); }
-uint64_t Unwinder::walked() const {
-  uint64_t sum = 0;
-  for (const Counter& counter : g_walked) sum += counter.walks.load(std::memory_order_relaxed);
-  return sum;
-}
+uint64_t Unwinder::walked() const { return Sum(&Counter::walks); }
+uint64_t Unwinder::guessed() const { return Sum(&Counter::guessed); }
 
 }  // namespace forkheap

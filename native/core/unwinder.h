@@ -43,6 +43,8 @@ class Unwinder {
 
   // Stacks that ended before the outermost frame or `max_frames`, and all stacks, since the process started.
   [[nodiscard]] uint64_t truncated() const;
+  // Stacks with a frame whose rule was worked out from the code, for want of unwind tables.
+  [[nodiscard]] uint64_t guessed() const;
   [[nodiscard]] uint64_t walked() const;
 
  private:

@@ -14,8 +14,8 @@ flags=(-std=c++17 -D_GNU_SOURCE -g -Wall -Wextra -Werror -pthread)
 tests=native/test
 core=native/core
 address=(-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
-unwinder=("$core"/{unwinder,cfi,code_map,code_sites,gate,log}.cc)
-everything=("$core"/{block_table,cfi,code_map,code_sites,control,files,gate,gperftools,log,manifest,options,overhead,proc,samples,sampling,stack_table,symbols,tree_limits,unwinder}.cc)
+unwinder=("$core"/{unwinder,cfi,code_map,code_rule,code_sites,gate,instruction,log}.cc)
+everything=("$core"/{block_table,cfi,code_map,code_rule,code_sites,control,files,gate,gperftools,instruction,log,manifest,options,overhead,proc,samples,sampling,stack_table,symbols,tree_limits,unwinder}.cc)
 
 # build NAME COMPILER ARGUMENT...
 build() {
@@ -84,6 +84,20 @@ test_program unwinder-known-O2 g++ -O2 -fomit-frame-pointer "-DPROGRAM=\"known s
   "$tests/known_stack_test.cc" "${unwinder[@]}"
 test_program unwinder-known-clang clang++ -O2 "-DPROGRAM=\"known stack, clang\"" "$tests/known_stack_test.cc" \
   "${unwinder[@]}"
+# tableless NAME COMPILER OPTION...: walks through code that is built with these options, and without unwind tables.
+tableless() {
+  "$2" -Wall -Wextra -Werror -fno-asynchronous-unwind-tables -fno-unwind-tables -fno-stack-protector "${@:3}" \
+    -c "$tests/no_tables.c" -o "$out/no-tables-$1.o"
+  test_program "unwinder-$1" g++ -O1 "-DPROGRAM=\"no unwind tables, $2 ${*:3}\"" "$tests/code_rule_test.cc" \
+    "$out/no-tables-$1.o" "${unwinder[@]}"
+}
+tableless tableless-O0 gcc -O0 -fomit-frame-pointer
+tableless tableless-O2 gcc -O2 -fomit-frame-pointer
+tableless tableless-fp gcc -O2 -fno-omit-frame-pointer
+tableless tableless-cet gcc -Os -fomit-frame-pointer -fcf-protection=full
+tableless tableless-clang clang -O2 -fomit-frame-pointer
+test_program unwinder-tableless-asan g++ -O1 "${address[@]}" "-DPROGRAM=\"no unwind tables, ASan\"" \
+  "$tests/code_rule_test.cc" "$out/no-tables-tableless-O2.o" "${unwinder[@]}"
 # Walking a stack with a wrong rbp reads whatever lies there, so not with the address sanitizer.
 test_program unwinder-ubsan g++ -O1 -fsanitize=undefined -fno-sanitize-recover=undefined \
   "-DPROGRAM=\"unwinder, UBSan\"" "$tests/unwinder_test.cc" "${unwinder[@]}"

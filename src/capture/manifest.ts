@@ -108,6 +108,8 @@ export interface Manifest {
   /** Stacks walked in this process, and those of them that ended before the outermost frame. */
   stacks: number;
   truncatedStacks: number;
+  /** Stacks with frames in code without unwind tables, whose callers were worked out from the code's instructions. */
+  guessedStacks?: number;
   /** Dumps written so far and still there, oldest first, as file names without folder. */
   dumps: string[];
   /** Executable mappings at the last dump. */

@@ -66,6 +66,7 @@ const FIELDS: Record<keyof Manifest, Check> = {
   exit: (value) => value === null || isObject(value),
   leakCheck: (value) => value === undefined || isLeakCheck(value),
   // What an older forkheap wrote has none of these.
+  guessedStacks: (value) => value === undefined || isNumber(value),
   maxOverhead: (value) => value === undefined || isNumber(value),
   changes: (value) => value === undefined || (Array.isArray(value) && value.every(isChange)),
   code: (value) => value === undefined || (Array.isArray(value) && value.every(isCode)),

@@ -75,7 +75,10 @@ export function describeProcess({ files, manifest }: FoundProcess): Omit<Profile
     startTime: manifest?.startTime ?? null,
     exit: manifest?.exit ?? null,
     versions: manifest === null ? null : versionsOf(manifest),
-    stacks: manifest === null ? null : { walked: manifest.stacks, truncated: manifest.truncatedStacks },
+    stacks:
+      manifest === null
+        ? null
+        : { walked: manifest.stacks, truncated: manifest.truncatedStacks, guessed: manifest.guessedStacks ?? 0 },
     dumps: files.dumps,
   };
 }

@@ -106,8 +106,11 @@ export interface ProfiledProcess {
   readonly exit: ManifestExit | null;
   /** What was running; null when unknown. */
   readonly versions: ProcessVersions | null;
-  /** How many stacks were walked in it, and how many of them end before their outermost frame; null when unknown. */
-  readonly stacks: { readonly walked: number; readonly truncated: number } | null;
+  /**
+   * How many stacks were walked in it; how many of them end before their outermost frame; and how many have frames whose
+   * callers were found by reading code that has no unwind tables. Null when unknown.
+   */
+  readonly stacks: { readonly walked: number; readonly truncated: number; readonly guessed: number } | null;
   /** Paths of its dumps, oldest first. */
   readonly dumps: readonly string[];
 }

@@ -4,9 +4,9 @@ import { changesText } from './processes.js';
 import { formatCount, formatShare } from './units.js';
 
 // A few stacks end early in every process, in code without unwind tables.
-const TRUNCATED_SHARE = 0.001;
+const NOTED_SHARE = 0.001;
 
-/** What the profile cannot show, in sentences: its warnings, and how many stacks are not whole. */
+/** What the profile cannot show, in sentences: its warnings, and how many stacks are not whole or not certain. */
 export function warningsOf(profile: Profile): string[] {
   return [...profile.processes.flatMap((process) => changesText(process) ?? []), ...stackWarnings(profile)];
 }
@@ -14,13 +14,21 @@ export function warningsOf(profile: Profile): string[] {
 function stackWarnings(profile: Profile): string[] {
   let walked = 0;
   let truncated = 0;
+  let guessed = 0;
   for (const { stacks } of profile.processes) {
     walked += stacks?.walked ?? 0;
     truncated += stacks?.truncated ?? 0;
+    guessed += stacks?.guessed ?? 0;
   }
-  if (truncated <= walked * TRUNCATED_SHARE) return [...profile.warnings];
-  const share = `${formatShare(truncated, walked)} (${formatCount(truncated)} of ${formatCount(walked)})`;
-  return [...profile.warnings, `${share} of the stacks walked end before their outermost frame.`];
+  const warnings = [...profile.warnings];
+  const note = (count: number, what: string) => {
+    if (count <= walked * NOTED_SHARE) return;
+    const share = `${formatShare(count, walked)} (${formatCount(count)} of ${formatCount(walked)})`;
+    warnings.push(`${share} of the stacks walked ${what}.`);
+  };
+  note(truncated, 'end before their outermost frame');
+  note(guessed, 'pass code without unwind tables: who called it was worked out from its instructions');
+  return warnings;
 }
 
 /** Lines under a report about what it could not show. */

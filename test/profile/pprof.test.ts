@@ -15,7 +15,7 @@ t.test('processes come back as they were', async (t) => {
     mode: 'sampled',
     sampleInterval: 524_288,
     exit: { code: null, signal: 'SIGTERM' },
-    stacks: { walked: 3, truncated: 1 },
+    stacks: { walked: 3, truncated: 1, guessed: 0 },
   });
   const back = parsePprof(toPprof({ ...sampled, warnings: ['a warning'] }));
   t.same(back.processes, sampled.processes);
