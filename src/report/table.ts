@@ -14,12 +14,16 @@ export interface Column {
   align?: 'left' | 'right';
   /** Gives way when the table is too wide: its share of what is left over by the columns that do not. */
   flexible?: number;
+  /** May be left out of a table that is too wide; the smallest number goes first. */
+  spare?: number;
 }
 
 // Whether there is a terminal was decided by the caller.
 const ALWAYS = { validateStream: false };
 const GAP = 2;
 const SMALLEST = 12;
+// Less of a name or path says little: then rather a column less.
+const COMFORTABLE = 18;
 
 const SIDES = ['', '-mid', '-left', '-right'];
 const NO_LINES = Object.fromEntries(
@@ -37,9 +41,7 @@ export function dim(text: string, options: TextOptions): string {
 }
 
 function columnWidths(columns: readonly Column[], cells: readonly string[][], width: number): number[] {
-  const natural = columns.map((column, i) =>
-    cells.reduce((widest, row) => Math.max(widest, [...(row[i] ?? '')].length), column.title.length),
-  );
+  const natural = naturalWidths(columns, cells);
   const total = natural.reduce((sum, w) => sum + w + GAP, -GAP);
   let over = total - width;
   const flexible = columns.map((_, i) => i).filter((i) => columns[i]?.flexible !== undefined);
@@ -54,9 +56,34 @@ function columnWidths(columns: readonly Column[], cells: readonly string[][], wi
   return natural;
 }
 
+/** The widest cell of each column. */
+function naturalWidths(columns: readonly Column[], cells: readonly string[][]): number[] {
+  return columns.map((column, i) =>
+    cells.reduce((widest, row) => Math.max(widest, [...(row[i] ?? '')].length), column.title.length),
+  );
+}
+
+/** Numbers of the columns that there is room for. */
+function shownColumns(columns: readonly Column[], cells: readonly string[][], width: number): number[] {
+  const needed = naturalWidths(columns, cells).map((natural, i) =>
+    columns[i]?.flexible === undefined ? natural : Math.min(natural, COMFORTABLE),
+  );
+  let shown = columns.map((_, i) => i);
+  while (shown.reduce((sum, i) => sum + (needed[i] as number) + GAP, -GAP) > width) {
+    const spare = shown.map((i) => columns[i]?.spare ?? Number.POSITIVE_INFINITY);
+    const first = Math.min(...spare);
+    if (first === Number.POSITIVE_INFINITY) break;
+    shown = shown.filter((_, at) => spare[at] !== first);
+  }
+  return shown;
+}
+
 /** Lays out a table without lines; ends with a newline. */
-export function renderTable(columns: readonly Column[], rows: readonly string[][], options: TextOptions): string {
-  const cells = rows.map((row) => row.map(printable));
+export function renderTable(all: readonly Column[], rows: readonly string[][], options: TextOptions): string {
+  const whole = rows.map((row) => row.map(printable));
+  const shown = shownColumns(all, whole, options.width);
+  const columns = shown.map((i) => all[i] as Column);
+  const cells = whole.map((row) => shown.map((i) => row[i] ?? ''));
   const widths = columnWidths(columns, cells, options.width);
   const table = new Table({
     chars: { ...NO_LINES, middle: ' '.repeat(GAP) },

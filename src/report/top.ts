@@ -154,9 +154,9 @@ function rowTable(profile: Profile, options: TopOptions, text: TextOptions, proc
   const columns: Column[] = [
     { title: VALUE_TITLES[sort], align: right },
     ...share,
-    ...(stacked ? [{ title: 'CUMULATIVE', align: right }, ...share] : []),
+    ...(stacked ? [{ title: 'CUMULATIVE', align: right }, ...share.map((column) => ({ ...column, spare: 1 }))] : []),
     { title: besideTitle, align: right },
-    ...(several ? [{ title: 'PROCS', align: right }] : []),
+    ...(several ? [{ title: 'PROCS', align: right, spare: 2 }] : []),
     { title: ROW_TITLES[by], flexible: 2 },
     ...(placed ? [{ title: 'WHERE', flexible: 1 }] : []),
   ];

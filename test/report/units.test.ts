@@ -1,4 +1,5 @@
 import t from 'tap';
+import { renderTable } from '../../src/report/table.js';
 import { elide, formatBytes, formatCount, formatShare, printable } from '../../src/report/units.js';
 
 t.test('bytes', async (t) => {
@@ -14,4 +15,22 @@ t.test('long names lose their middle', async (t) => {
   t.equal(elide('abc', 3), 'abc');
   t.equal(elide('abc', 1), '…');
   t.equal(printable('a\u001b[2J\nb\u202e'), 'a?[2J?b?');
+});
+
+t.test('a table that is too wide loses what it can spare before names are unreadable', async (t) => {
+  const columns = [
+    { title: 'BYTES', align: 'right' as const },
+    { title: 'SHARE', spare: 2 },
+    { title: 'PROCS', spare: 1 },
+    { title: 'FUNCTION', flexible: 1 },
+  ];
+  const rows = [['1', '2%', '3', 'a_function_with_a_long_name']];
+  const titles = (width: number) => renderTable(columns, rows, { width, color: false }).split('\n')[0];
+  t.match(titles(80), /^BYTES {2}SHARE {2}PROCS {2}FUNCTION$/);
+  t.match(titles(35), /^BYTES {2}SHARE {2}FUNCTION$/);
+  t.match(titles(25), /^BYTES {2}FUNCTION$/);
+  for (const width of [80, 39, 35, 25]) {
+    const lines = renderTable(columns, rows, { width, color: false }).split('\n');
+    t.ok(lines.every((line) => line.length <= width));
+  }
 });
