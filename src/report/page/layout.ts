@@ -58,7 +58,10 @@ function facts(data: PageData): HTMLElement {
   const times = own.map((process) => process.startTime ?? '').sort();
   const list = element('dl', '', 'facts');
   const fact = (name: string, value: string): void => {
-    if (value !== '') list.append(element('dt', name), element('dd', value));
+    if (value === '') return;
+    const pair = element('div');
+    pair.append(element('dt', name), element('dd', value));
+    list.append(pair);
   };
   fact('command', root?.command ?? '');
   fact('processes', String(own.length));
