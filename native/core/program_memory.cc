@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "maps_reader.h"
@@ -21,6 +22,17 @@ void* MapPages(void* old, size_t old_size, size_t size) {
                                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
                                      : syscall(SYS_mremap, old, old_size, size, MREMAP_MAYMOVE);
   return result == -1 ? nullptr : reinterpret_cast<void*>(result);
+}
+
+// False when something is mapped there.
+bool TakeAddresses(ProgramMemory::Range range) {
+  const size_t size = range.end - range.start;
+  const long result = syscall(SYS_mmap, range.start, size, PROT_NONE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+  if (result == -1) return false;
+  if (static_cast<uintptr_t>(result) == range.start) return true;
+  syscall(SYS_munmap, result, size);  // Linux before 4.17 takes the address for a hint
+  return false;
 }
 
 }  // namespace
@@ -84,15 +96,30 @@ void ProgramMemory::Add(uintptr_t start, size_t size) {
   Unlock();
 }
 
+// gperftools' own record of mappings has the parent's too. What it maps at such an address in this process is not in
+// the record when both end at the same place, and is taken for global data: its table of blocks then holds every block.
+// So it is told, by munmap(), of what is gone. The addresses are taken meanwhile, for it may map memory while it is
+// told.
 void ProgramMemory::ForgetUnmapped() {
+  ProgramMemory gone;
   Lock();
   MapsReader maps;
   uintptr_t end = 0;
   for (MapsReader::Mapping mapping{}; maps.Next(&mapping); end = mapping.end) {
-    if (end < mapping.start) Cut(end, mapping.start);
+    if (end < mapping.start) MoveTo(&gone, end, mapping.start);
   }
-  Cut(end, UINTPTR_MAX);
+  MoveTo(&gone, end, UINTPTR_MAX);
   Unlock();
+  for (const Range& range : gone) munmap(reinterpret_cast<void*>(range.start), range.end - range.start);
+  if (gone.ranges_ != nullptr) syscall(SYS_munmap, gone.ranges_, gone.capacity_ * sizeof(Range));
+}
+
+void ProgramMemory::MoveTo(ProgramMemory* gone, uintptr_t start, uintptr_t end) {
+  for (size_t at = FirstEndingAfter(start); at < count_ && ranges_[at].start < end; ++at) {
+    const Range part{std::max(start, ranges_[at].start), std::min(end, ranges_[at].end)};
+    if (TakeAddresses(part)) gone->Insert(gone->count_, part);
+  }
+  Cut(start, end);
 }
 
 void ProgramMemory::Remove(uintptr_t start, size_t size) {

@@ -35,7 +35,7 @@ class ProgramMemory {
   void Add(uintptr_t start, size_t size);
   void Remove(uintptr_t start, size_t size);
 
-  // In a forked child: V8's heap is not inherited, and its addresses are given to others.
+  // In a forked child, before it allocates: V8's heap is not inherited, and its addresses are given to others.
   void ForgetUnmapped();
 
   // No other thread changes the ranges between these two.
@@ -48,6 +48,7 @@ class ProgramMemory {
 
  private:
   void Cut(uintptr_t start, uintptr_t end);
+  void MoveTo(ProgramMemory* gone, uintptr_t start, uintptr_t end);
   void Insert(size_t at, Range range);
   [[nodiscard]] size_t FirstEndingAfter(uintptr_t address) const;
 

@@ -82,23 +82,60 @@ FORKHEAP_EXPORT void* mremap(void* address, size_t old_size, size_t size, int fl
   return result;
 }
 
+namespace {
+
 using ThreadsCallback = int (*)(void*, int, pid_t*, va_list);
+
+// gperftools' functions that make all threads stand still and go on.
+struct ThreadFunctions {
+  const char* list_name;
+  const char* resume_name;
+  std::atomic<int (*)(void*, ThreadsCallback, ...)> list{nullptr};
+  std::atomic<int (*)(int, pid_t*)> resume{nullptr};
+
+  int List(void* parameter, ThreadsCallback callback) {
+    Next(&resume, resume_name);  // nothing may be looked up while the threads stand still
+    return forkheap::leak_check::ListThreads(Next(&list, list_name), parameter, callback);
+  }
+  int Resume(int count, pid_t* threads) {
+    forkheap::leak_check::BeforeThreadsGoOn();
+    return Next(&resume, resume_name)(count, threads);
+  }
+};
+
+// C functions in 2.10, C++ functions in 2.16.
+ThreadFunctions g_c_functions{"TCMalloc_ListAllProcessThreads", "TCMalloc_ResumeAllProcessThreads"};
+ThreadFunctions g_cxx_functions{"_Z30TCMalloc_ListAllProcessThreadsPvPFiS_iPiP13__va_list_tagEz",
+                                "_Z32TCMalloc_ResumeAllProcessThreadsiPi"};
+
+}  // namespace
 
 // NOLINTNEXTLINE(readability-identifier-naming): gperftools' name
 FORKHEAP_EXPORT int TCMalloc_ListAllProcessThreads(void* parameter, ThreadsCallback callback, ...) {
-  static std::atomic<int (*)(void*, ThreadsCallback, ...)> cache{nullptr};
-  return forkheap::leak_check::ListThreads(Next(&cache, "TCMalloc_ListAllProcessThreads"), parameter, callback);
+  return g_c_functions.List(parameter, callback);
 }
 
 // Runs while all threads stand still, on a small stack.
 // NOLINTNEXTLINE(readability-identifier-naming): gperftools' name
 FORKHEAP_EXPORT int TCMalloc_ResumeAllProcessThreads(int count, pid_t* threads) {
-  static std::atomic<int (*)(int, pid_t*)> cache{nullptr};
-  forkheap::leak_check::BeforeThreadsGoOn();
-  return Next(&cache, "TCMalloc_ResumeAllProcessThreads")(count, threads);
+  return g_c_functions.Resume(count, threads);
 }
 
 namespace forkheap {
+
+int ListAllThreads(void* parameter, ThreadsCallback callback,
+                   ...) __asm__("_Z30TCMalloc_ListAllProcessThreadsPvPFiS_iPiP13__va_list_tagEz");
+
+__attribute__((visibility("default"))) int ListAllThreads(void* parameter, ThreadsCallback callback, ...) {
+  return g_cxx_functions.List(parameter, callback);
+}
+
+int ResumeAllThreads(int count, pid_t* threads) __asm__("_Z32TCMalloc_ResumeAllProcessThreadsiPi");
+
+// Runs while all threads stand still, on a small stack.
+__attribute__((visibility("default"))) int ResumeAllThreads(int count, pid_t* threads) {
+  return g_cxx_functions.Resume(count, threads);
+}
 
 // The checker asks this of its own table when it starts: that is how the table becomes known.
 bool FindAlloc(const void* table, const void* block, size_t* size) __asm__("_ZNK16HeapProfileTable9FindAllocEPKvPm");
