@@ -1,6 +1,6 @@
-// The leak checker over clean work, which must raise no alarm, and what it costs the example service.
+// The leak checker over clean work, which must raise no alarm, and what both leak checks cost the example service.
 //
-//   npm run bench:checker -- [--times 5] [--only NAME,…] [--no-cost]
+//   npm run bench:checker -- [--times 5] [--only NAME,…] [--no-cost]      --times 0: only the cost
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -77,21 +77,24 @@ async function serve(env) {
 if (!options['no-cost']) {
   const base = plainEnv();
   const cases = {
-    'no checker': () => base,
+    'no check': () => base,
     'forkheap check --mode local': (n) =>
       heapProfileEnv({ prefix: join(folder, `local-${n}`), leakCheck: 'local' }, base),
     'forkheap check': (n) => heapProfileEnv({ prefix: join(folder, `normal-${n}`), leakCheck: 'normal' }, base),
+    // What a process pays that waits for checkNativeLeaks(), and what it pays while a check runs.
+    'growth check, ready': () => heapProfileEnv({ autoStart: false }, base),
+    'growth check, running': (n) => heapProfileEnv({ prefix: join(folder, `growth-${n}`), mode: 'exact' }, base),
   };
   const times = Object.fromEntries(Object.keys(cases).map((name) => [name, []]));
   for (let n = 0; n < 5; n++) {
     for (const [name, env] of Object.entries(cases)) times[name].push(await serve(env(n)));
   }
-  const plain = times['no checker'];
+  const plain = times['no check'];
   const cells = Object.entries(times).map(([name, list]) => [
     name,
     median(list).toFixed(0),
     median(list.map((time, n) => time / plain[n])).toFixed(2),
   ]);
-  console.log(table(['10,000 getMany() calls in 100 requests', 'ms', '× no checker'], cells));
+  console.log(table(['10,000 getMany() calls in 100 requests', 'ms', '× no check'], cells));
 }
 process.exitCode = alarms === 0 ? 0 : 1;
