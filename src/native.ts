@@ -88,6 +88,8 @@ export interface NativeBinding {
   /** `checker` null: of the whole program. */
   checkLeaks(checker: NativeChecker | null, name: string): NativeLeaks;
   destroyChecker(checker: NativeChecker): void;
+  /** The last dump of this process, before its JavaScript engine ends. Does nothing in worker threads, and where no profile runs. */
+  programEnds(exitCode: number): void;
   /** The last check of this process, unless that is made after destructors. */
   finishChecks(): NativeStatus;
   cancelLastCheck(): void;

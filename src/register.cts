@@ -29,6 +29,8 @@ if (env.FORKHEAP_PREFIX !== undefined) {
         addon.exports.finishChecks?.();
       });
     }
+    // Before the engine ends, and frees what JavaScript holds.
+    process.on('exit', (code) => addon.exports.programEnds?.(code));
     // The children's environment is to be as if forkheap were not there.
     if (env.FORKHEAP_CHILDREN === 'none') require('./cjs/capture/environment.js').leaveEnvironment();
   } catch (error) {

@@ -223,6 +223,11 @@ void DestroyChecker(const Napi::CallbackInfo& info) {
   if (Preload() != nullptr && checker != nullptr) Preload()->destroy_checker(checker);
 }
 
+void ProgramEnds(const Napi::CallbackInfo& info) {
+  const int32_t exit_code = info[0].IsNumber() ? info[0].As<Napi::Number>().Int32Value() : 0;
+  if (Preload() != nullptr) Preload()->program_ends(exit_code);
+}
+
 Napi::Value FinishChecks(const Napi::CallbackInfo& info) {
   forkheap_status status = NotPreloaded();
   if (Preload() != nullptr) Preload()->finish_checks(&status);
@@ -286,6 +291,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("createChecker", Napi::Function::New<CreateChecker>(env, "createChecker"));
   exports.Set("checkLeaks", Napi::Function::New<CheckLeaks>(env, "checkLeaks"));
   exports.Set("destroyChecker", Napi::Function::New<DestroyChecker>(env, "destroyChecker"));
+  exports.Set("programEnds", Napi::Function::New<ProgramEnds>(env, "programEnds"));
   exports.Set("finishChecks", Napi::Function::New<FinishChecks>(env, "finishChecks"));
   exports.Set("cancelLastCheck", Napi::Function::New<CancelLastCheck>(env, "cancelLastCheck"));
   exports.Set("disableChecks", Napi::Function::New<DisableChecks>(env, "disableChecks"));

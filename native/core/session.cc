@@ -125,7 +125,7 @@ void Session::StartLocked(Kind kind, int32_t parent_pid, const timespec& since, 
   kind_ = kind;
   parent_pid_ = parent_pid;
   profile_time_ = since;
-  ended_ = complained_ = told_of_missed_ = false;
+  ended_ = program_ended_ = complained_ = told_of_missed_ = false;
   g_gperftools.SilenceOwnDumps();
   if (mode() == Mode::kCheck) StartChecks();
   // With a limit on the overhead the sampler runs beside the exact profile from the beginning: when that ends, its

@@ -92,6 +92,9 @@ class Session {
   // thread makes it, for nothing may be allocated.
   void Checkpoint(uint64_t bytes, bool here = true);
 
+  // The program has ended, its engine has not yet: the last dump, with what the engine holds in it. In the main thread.
+  void ProgramEnds(int exit_code);
+
   // The process is about to end with this status, or by this signal (0: none). Writes the last dump. Safe in signal
   // handlers as long as the allocator is not on the stack. `quick`: a forked child that never allocated ends without
   // exit(), such as one whose exec failed; it leaves no files.
@@ -169,6 +172,7 @@ class Session {
   timespec fork_time_{};
   char node_version_[32] = "";
   bool ended_ = false;
+  bool program_ended_ = false;  // a last dump is made while the process goes on to its end
   int exit_code_ = 0;
   int exit_signal_ = 0;
   Options options_;

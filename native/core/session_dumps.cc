@@ -62,6 +62,8 @@ void Session::DumpLocked(Cause cause, Status* status) {
   TextBuffer text;
   CaptureText(&text, status);
   if (!status->ok()) return;
+  // Programs may tell of an end that does not come.
+  if (cause != Cause::kLast) ended_ = program_ended_ = false;
   const bool replaceable = cause == Cause::kExec || (options_.rolling && cause == Cause::kAutomatic);
   files_.WriteDump(text.view(), replaceable, status);
   if (!status->ok()) return;

@@ -1,6 +1,7 @@
 // The session at the end of the process, or of its program: the last dump.
 
 #include <sched.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -8,6 +9,22 @@
 #include "session.h"
 
 namespace forkheap {
+
+void Session::ProgramEnds(int exit_code) {
+  if (pid_ != getpid() || syscall(SYS_gettid) != pid_ || !LockForLastDump()) return;
+  if (state() == State::kRunning && !ended_ && !options_.quiet && options_.mode != Mode::kCheck) {
+    ended_ = true;
+    exit_code_ = exit_code & 0xff;
+    Status status;
+    DumpLocked(Cause::kLast, &status);
+    program_ended_ = status.ok();
+    if (!status.ok()) {
+      ended_ = false;
+      Complain(status);
+    }
+  }
+  Unlock();
+}
 
 void Session::AtEnd(int exit_code, int signal_number, bool quick) {
   ErrnoGuard keep;
@@ -18,14 +35,19 @@ void Session::AtEnd(int exit_code, int signal_number, bool quick) {
   if (!LockForLastDump()) return;
   Status status;
   if (state() == State::kForkPending) BecomeOwn(&status);
-  if (state() == State::kRunning && !ended_ && !options_.quiet) {
+  if (state() == State::kRunning && (!ended_ || program_ended_) && !options_.quiet) {
+    const bool dumped = program_ended_;
+    const bool told = dumped && exit_code_ == (exit_code & 0xff) && signal_number == 0;
     ended_ = true;
+    program_ended_ = false;
     exit_code_ = exit_code & 0xff;
     exit_signal_ = signal_number;
     if (options_.mode == Mode::kCheck) {
       CheckAtEndLocked(signal_number, &status);
-    } else {
+    } else if (!dumped) {
       DumpLocked(Cause::kLast, &status);
+    } else if (!told) {
+      SaveManifestWithMaps(&status);
     }
     if (!status.ok()) Complain(status);
     control_.Leave();

@@ -190,6 +190,7 @@ const forkheap_interface kInterface = {
       object->Destroy();
       delete object;
     },
+    [](int32_t exit_code) { g_session.ProgramEnds(exit_code); },
     [](forkheap_status* result) {
       forkheap::Status status;
       // After destructors, as gperftools does it, there is no JavaScript any more.

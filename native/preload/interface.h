@@ -81,7 +81,9 @@ struct forkheap_interface {
   // `checker` null: of the whole program. `name` is for the report.
   void (*check_leaks)(void* checker, const char* name, struct forkheap_leaks*, struct forkheap_status*);
   void (*destroy_checker)(void* checker);
-  // At the program's end: the last check.
+  // At the program's end, while its JavaScript engine is there: the last dump.
+  void (*program_ends)(int32_t exit_code);
+  // Likewise: the last check.
   void (*finish_checks)(struct forkheap_status*);
   void (*cancel_last_check)(void);
   // What the calling thread allocates is not lost, until it is enabled again.

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'n
 import { dirname } from 'node:path';
 import t, { type Test } from 'tap';
 import { leaksIn, program, tempPrefix } from '../helpers/fixtures.js';
+import { readTop } from '../helpers/forkheap.js';
 import { script } from '../helpers/preloaded.js';
 import {
   filesIn,
@@ -67,6 +68,24 @@ for (const [way, [code, exit, status]] of Object.entries(byItself)) {
     await told(t, run, Number(run.result.stdout), exit);
   });
 }
+
+t.test('what JavaScript holds to the end is in the last dump', async (t) => {
+  const bytes = 10 << 20;
+  const run = await runProfiled(t, leaking(`globalThis.kept = Buffer.alloc(${bytes}, 1)`));
+  const [process] = (await readTop(t, run.prefix)).processes;
+  t.ok((process?.inuseSpace ?? 0) >= bytes, `${process?.inuseSpace} bytes in use`);
+});
+
+t.test('an exit event that a program makes up is no end', async (t) => {
+  const code = `process.emit('exit', 3);
+    require('forkheap').heapProfilerDump('later');
+    leaky.leak(${BLOCKS}, ${BYTES});
+    process.reallyExit(4);`;
+  const run = await runProfiled(t, leaking(code), { status: 4 });
+  const pid = Number(run.result.stdout);
+  t.match((await leaksOf(t, run.prefix)).get(pid), { inuseObjects: 2 * BLOCKS, inuseSpace: 2 * BLOCKS * BYTES });
+  t.match(manifestOf(run.prefix, pid), { exit: { code: 4, signal: null } });
+});
 
 const setUps: Record<string, string> = {
   'no handler': '',
