@@ -7,7 +7,7 @@ import { spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { heapProfileEnv } from 'forkheap';
+import { heapProfileEnv } from '../../lib/index.js';
 import { buildFolder, circumstances, plainEnv, report, table, tcmalloc, tempFolder } from '../common.mjs';
 
 const { values: options } = parseArgs({
