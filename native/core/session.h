@@ -173,6 +173,7 @@ class Session {
   char node_version_[32] = "";
   bool ended_ = false;
   bool program_ended_ = false;  // a last dump is made while the process goes on to its end
+  int64_t program_ended_ms_ = 0;
   int exit_code_ = 0;
   int exit_signal_ = 0;
   Options options_;

@@ -26,6 +26,10 @@ namespace {
 // Hooked calls between two looks at the clock.
 constexpr uint32_t kReportCalls = 1024;
 
+// How long a program takes from its last dump to its end. One that told of an end that does not come
+// is dumped as before after that.
+constexpr int64_t kEndMs = 5000;
+
 }  // namespace
 
 void Session::CaptureText(TextBuffer* out, Status* status) {
@@ -64,7 +68,8 @@ void Session::DumpLocked(Cause cause, Status* status) {
   if (!status->ok()) return;
   // Programs may tell of an end that does not come.
   if (cause != Cause::kLast) ended_ = program_ended_ = false;
-  const bool replaceable = cause == Cause::kExec || (options_.rolling && cause == Cause::kAutomatic);
+  const bool replaceable =
+      cause == Cause::kExec || (options_.rolling && (cause == Cause::kAutomatic || program_ended_));
   files_.WriteDump(text.view(), replaceable, status);
   if (!status->ok()) return;
   files_.Trim(options_.max_dumps, options_.max_bytes);
@@ -186,11 +191,14 @@ void Session::AutomaticDumpNow() {
   if (!TryLock()) return;  // a dump is being written
   if (state() == State::kRunning) {
     dump_requested_.store(false);
-    Status status;
-    const int64_t began = ThreadCpuNs();
-    DumpLocked(Cause::kAutomatic, &status);
-    CountDump(ThreadCpuNs() - began);
-    if (!status.ok()) Complain(status);
+    // What the engine frees while it goes down would be missing from a dump in the last one's place.
+    if (!program_ended_ || NowMs() - program_ended_ms_ > kEndMs) {
+      Status status;
+      const int64_t began = ThreadCpuNs();
+      DumpLocked(Cause::kAutomatic, &status);
+      CountDump(ThreadCpuNs() - began);
+      if (!status.ok()) Complain(status);
+    }
     next_allocated_.store(allocated_.load() + options_.dump_allocated);
     const auto inuse = static_cast<int64_t>(g_gperftools.AllocatedBytes());
     if (inuse + options_.dump_inuse > next_inuse_.load()) next_inuse_.store(inuse + options_.dump_inuse);

@@ -16,10 +16,11 @@ void Session::ProgramEnds(int exit_code) {
     ended_ = true;
     exit_code_ = exit_code & 0xff;
     Status status;
+    program_ended_ = true;
+    program_ended_ms_ = NowMs();
     DumpLocked(Cause::kLast, &status);
-    program_ended_ = status.ok();
     if (!status.ok()) {
-      ended_ = false;
+      ended_ = program_ended_ = false;
       Complain(status);
     }
   }

@@ -121,6 +121,24 @@ t.test('run without --keep: one dump, replaced', async (t) => {
   t.match((await leaksOf(t, run.prefix)).get(pid), { inuseObjects: 20_000, inuseSpace: 20_000_000 });
 });
 
+t.test('an automatic dump that falls due while the program ends takes nothing from the last one', async (t) => {
+  const ending = script(`
+    const { leaky } = require('./test/fixtures/programs/leaky.cjs');
+    leaky.leak(1000, 1000);
+    const kept = Buffer.alloc(12_345_678, 1);
+    process.on('exit', () => {
+      for (let i = 0; i < 20; i++) leaky.leak(1000, 1000);
+      kept.fill(2);
+    });
+    console.log(process.pid);
+  `);
+  const run = await runProfiled(t, ending, { flags: automatic });
+  const pid = Number(run.result.stdout);
+  t.same(filesIn(run.folder), [nameOf(pid, 1), `profile_${pid}.json`]);
+  t.match(manifestOf(run.prefix, pid), { exit: { code: 0, signal: null } });
+  t.match((await leaksOf(t, run.prefix)).get(pid), { inuseObjects: 1000, inuseSpace: 1_000_000 });
+});
+
 t.test('run --max-tree-dumps bounds all processes together', async (t) => {
   const one = program('root-leak.mjs', 5, 1000).join(' ');
   const command = ['sh', '-c', `for i in 1 2 3 4 5 6; do ${one}; done`];
