@@ -2,7 +2,6 @@
 // is missing. They run between fork() and exec, also in a child of vfork(), so everything lies on their own stack.
 
 #include <alloca.h>
-#include <dlfcn.h>
 #include <spawn.h>
 #include <unistd.h>
 
@@ -16,17 +15,9 @@
 #include "child_environment.h"
 #include "interpose.h"
 
-namespace {
+using forkheap::Next;
 
-template <typename F>
-F Real(std::atomic<F>* cache, const char* name) {
-  F function = cache->load(std::memory_order_relaxed);
-  if (function == nullptr) {
-    function = reinterpret_cast<F>(dlsym(RTLD_NEXT, name));
-    cache->store(function, std::memory_order_relaxed);
-  }
-  return function;
-}
+namespace {
 
 // Calls `run(env)` with the environment that a child gets in the place of `given`.
 template <typename Run>
@@ -42,6 +33,9 @@ using SpawnFunction = int (*)(pid_t*, const char*, const posix_spawn_file_action
                               char* const*, char* const*);
 using ExecFunction = int (*)(const char*, char* const*, char* const*);
 
+std::atomic<ExecFunction> g_execve{nullptr};
+std::atomic<ExecFunction> g_execvpe{nullptr};
+
 // Executes `file` by the function `real`. What this program holds is gone then: a profiled one leaves a dump first.
 int ExecBy(ExecFunction real, const char* file, char* const* argv, char* const* env) {
   const bool dumped = forkheap::DumpBeforeExec(FORKHEAP_CALLER_REGISTERS(), file);
@@ -51,13 +45,11 @@ int ExecBy(ExecFunction real, const char* file, char* const* argv, char* const* 
 }
 
 int Exec(const char* file, char* const* argv, char* const* env) {
-  static std::atomic<ExecFunction> cache{nullptr};
-  return ExecBy(Real(&cache, "execve"), file, argv, env);
+  return ExecBy(Next(&g_execve, "execve"), file, argv, env);
 }
 
 int ExecInPath(const char* file, char* const* argv, char* const* env) {
-  static std::atomic<ExecFunction> cache{nullptr};
-  return ExecBy(Real(&cache, "execvpe"), file, argv, env);
+  return ExecBy(Next(&g_execvpe, "execvpe"), file, argv, env);
 }
 
 // The arguments of execl() and its like, on the caller's stack: their number first.
@@ -68,6 +60,11 @@ size_t CountArguments(va_list args) {
 }
 
 }  // namespace
+
+void forkheap::FindExecFunctions() {
+  Next(&g_execve, "execve");
+  Next(&g_execvpe, "execvpe");
+}
 
 FORKHEAP_EXPORT int execve(const char* file, char* const argv[], char* const env[]) { return Exec(file, argv, env); }
 
@@ -127,7 +124,7 @@ FORKHEAP_EXPORT int posix_spawn(pid_t* pid, const char* file, const posix_spawn_
                                 const posix_spawnattr_t* attributes, char* const argv[], char* const env[]) {
   static std::atomic<SpawnFunction> cache{nullptr};
   return WithChildEnvironment(file, env, [&](char* const* changed) {
-    return Real(&cache, "posix_spawn")(pid, file, actions, attributes, argv, changed);
+    return Next(&cache, "posix_spawn")(pid, file, actions, attributes, argv, changed);
   });
 }
 
@@ -135,6 +132,6 @@ FORKHEAP_EXPORT int posix_spawnp(pid_t* pid, const char* file, const posix_spawn
                                  const posix_spawnattr_t* attributes, char* const argv[], char* const env[]) {
   static std::atomic<SpawnFunction> cache{nullptr};
   return WithChildEnvironment(file, env, [&](char* const* changed) {
-    return Real(&cache, "posix_spawnp")(pid, file, actions, attributes, argv, changed);
+    return Next(&cache, "posix_spawnp")(pid, file, actions, attributes, argv, changed);
   });
 }

@@ -1,6 +1,5 @@
 // The ways a process ends, so that each of them leaves a last dump where the process can still act.
 
-#include <dlfcn.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -17,20 +16,16 @@
 #include "interpose.h"
 
 using forkheap::g_session;
+using forkheap::Next;
 
 namespace {
 
 using SigactionFunction = int (*)(int, const struct sigaction*, struct sigaction*);
 
-SigactionFunction RealSigaction() {
-  static std::atomic<SigactionFunction> cache{nullptr};
-  SigactionFunction next = cache.load(std::memory_order_relaxed);
-  if (next == nullptr) {
-    next = reinterpret_cast<SigactionFunction>(dlsym(RTLD_NEXT, "sigaction"));
-    cache.store(next, std::memory_order_relaxed);
-  }
-  return next;
-}
+std::atomic<SigactionFunction> g_sigaction{nullptr};
+std::atomic<void (*)()> g_abort{nullptr};
+
+SigactionFunction RealSigaction() { return Next(&g_sigaction, "sigaction"); }
 
 // Signals whose default ends the process and that are sent to ask it to.
 bool EndsProcess(int number) { return number == SIGTERM || number == SIGINT || number == SIGHUP || number == SIGQUIT; }
@@ -135,6 +130,11 @@ void Install(int number) {
 
 namespace forkheap {
 
+void FindEndings() {
+  RealSigaction();
+  Next(&g_abort, "abort");
+}
+
 void InstallSignalHandlers(int dump_signal) {
   g_handlers_installed.store(true);
   if (dump_signal != 0) g_dump_signal.store(dump_signal);
@@ -207,13 +207,10 @@ FORKHEAP_EXPORT int raise(int number) {
 }
 
 FORKHEAP_EXPORT void abort() {
-  static std::atomic<void (*)()> cache{nullptr};
   if (g_session.state() != forkheap::Session::State::kIdle && !CannotDump(FORKHEAP_CALLER_REGISTERS())) {
     g_session.AtEnd(0, SIGABRT, true);
   }
-  auto next = cache.load();
-  if (next == nullptr) next = reinterpret_cast<void (*)()>(dlsym(RTLD_NEXT, "abort"));
-  next();
+  Next(&g_abort, "abort")();
   __builtin_unreachable();
 }
 

@@ -273,6 +273,8 @@ void InitWithoutAllocator(const forkheap::Options& options, const forkheap::Envi
 
 // Runs before main(), and after gperftools' constructors.
 __attribute__((constructor)) void Init(int argc, char** argv) {
+  forkheap::FindExecFunctions();
+  forkheap::FindEndings();
   forkheap::Options options;
   forkheap::Environment environment;
   forkheap::ReadEnvironment(&options, &environment);

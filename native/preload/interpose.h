@@ -20,6 +20,10 @@ bool DumpBeforeExec(Registers at, const char* file);
 // profile from, the child's first allocation is.
 void AwaitFirstAllocation();
 
+// Looks up what a forked child calls. There the dynamic linker's lock may be held by a thread that is no more.
+void FindExecFunctions();
+void FindEndings();
+
 // The function behind ours, looked up at its first use: gperftools calls us before our constructor has run.
 template <typename F>
 F Next(std::atomic<F>* cache, const char* name) {

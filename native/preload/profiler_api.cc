@@ -7,22 +7,12 @@
 #include "../core/gperftools.h"
 #include "../core/log.h"
 #include "../core/session.h"
-#include "../core/symbols.h"
 #include "interpose.h"
 
 using forkheap::g_session;
+using forkheap::Next;
 
 namespace {
-
-template <typename F>
-F Next(std::atomic<F>* cache, const char* name) {
-  F next = cache->load(std::memory_order_relaxed);
-  if (next == nullptr) {
-    next = reinterpret_cast<F>(forkheap::FindNextSymbol(name, cache));
-    cache->store(next, std::memory_order_relaxed);
-  }
-  return next;
-}
 
 // Whether a call that returns there is about our profile.
 bool IsOurs(const void* return_address) {
