@@ -12,6 +12,8 @@ export interface ProcessFiles {
   readonly dumps: readonly string[];
   /** The manifest's path; null when there is none. */
   readonly manifest: string | null;
+  /** The caller has given one of the dumps itself, not only a folder or prefix. */
+  readonly named: boolean;
 }
 
 const DUMP = /^(.+?)(?:\.(\d{4,}))?\.heap$/;
@@ -107,13 +109,17 @@ function exists(path: string): boolean {
  */
 export function findProcesses(paths: readonly string[]): ProcessFiles[] {
   const files = new Set<string>();
+  const named = new Set<string>();
   for (const path of paths) {
     const info = lookAt(path);
     let found: string[];
     if (info?.isDirectory()) found = inFolder(path, 0);
     else if (info === undefined) found = withPrefix(path);
     else if (path.endsWith('.json')) found = withPrefix(path.slice(0, -'.json'.length));
-    else found = [path];
+    else {
+      found = [path];
+      named.add(path);
+    }
     const dumps = [...group(found).values()].some((process) => process.dumps.length > 0);
     if (!dumps && !found.some((file) => file.endsWith('.json'))) {
       const what = info === undefined ? 'no file, folder or prefix of that name' : 'no .heap file in it';
@@ -128,7 +134,13 @@ export function findProcesses(paths: readonly string[]): ProcessFiles[] {
   const processes = [...group(files)].map(([id, { pid, dumps, manifest }]): ProcessFiles => {
     const sorted = dumps.sort((a, b) => a.number - b.number || (a.path < b.path ? -1 : 1)).map((dump) => dump.path);
     const beside = `${id}.json`;
-    return { id, pid, dumps: sorted, manifest: manifest ?? (pid !== 0 && exists(beside) ? beside : null) };
+    return {
+      id,
+      pid,
+      dumps: sorted,
+      manifest: manifest ?? (pid !== 0 && exists(beside) ? beside : null),
+      named: sorted.some((path) => named.has(path)),
+    };
   });
   return processes.sort((a, b) => a.pid - b.pid || (a.id < b.id ? -1 : 1));
 }

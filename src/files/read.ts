@@ -7,7 +7,7 @@ import type { HeapHeader } from '../profile/parse.js';
 import { DEFAULT_MAX_BYTES, HeapTextParser, parseHeapHeader, tooLarge } from '../profile/parse.js';
 import { parsePprof } from '../profile/pprof.js';
 import { codeFrames } from '../symbolize/javascript.js';
-import { chooseDump, type DumpChoice } from './dump-choice.js';
+import { chooseDump, type DumpChoice, numberOf } from './dump-choice.js';
 import type { ProcessFiles } from './find.js';
 import { readManifest, toMapping } from './manifest-file.js';
 
@@ -118,32 +118,57 @@ export function readHeader(path: string): HeapHeader {
   throw new ForkheapError('ERR_FORKHEAP_BAD_FILE', `${path}:1: cannot read this file, ${reason}.`, { path, line: 1 });
 }
 
-function withoutDump(process: FoundProcess, choice: DumpChoice): Profile {
-  const { mode = 'exact', sampleInterval = 0, pid = process.files.pid } = process.manifest ?? {};
+function withoutDump(process: FoundProcess, warning: string): Profile {
+  const { mode = 'exact', sampleInterval = 0 } = process.manifest ?? {};
   const description: ProfiledProcess = { ...describeProcess(process), mode, sampleInterval };
-  const warning =
-    process.files.dumps.length === 0
-      ? `Process ${pid} wrote no dump: it is still running, or was killed before its end.`
-      : `Process ${pid} has no dump ${choice}.`;
   return { processes: [description], mappings: [], locations: [], samples: [], warnings: [warning] };
 }
 
-/** Reads one dump of each process and merges them. Processes without that dump are in the profile too. */
+function whyNoDump({ files, manifest }: FoundProcess, choice: DumpChoice): string {
+  const pid = manifest?.pid ?? files.pid;
+  return files.dumps.length === 0
+    ? `Process ${pid} wrote no dump: it is still running, or was killed before its end.`
+    : `Process ${pid} has no dump ${choice}.`;
+}
+
+/**
+ * Reads one dump of each process and merges them. Processes without that dump are in the profile too, and those whose
+ * dump cannot be read, unless that dump was asked for by its own path, or no other can be read.
+ */
 export function readDumps(
   processes: readonly FoundProcess[],
   choice: DumpChoice = 'latest',
   options: ReadOptions = {},
 ): Profile {
+  let some = false;
+  let unreadable: ForkheapError | undefined;
   const read = (process: FoundProcess): Profile => {
     const dump = chooseDump(process.files.dumps, choice);
-    return dump === undefined ? withoutDump(process, choice) : readDump(dump, process, options);
+    if (dump === undefined) return withoutDump(process, whyNoDump(process, choice));
+    try {
+      const profile = readDump(dump, process, options);
+      some = true;
+      return profile;
+    } catch (error) {
+      if (!(error instanceof ForkheapError) || process.files.named) throw error;
+      unreadable ??= error;
+      return withoutDump(process, `Left out: ${error.message} [${error.code}]`);
+    }
   };
-  const [first] = processes;
-  if (first !== undefined && processes.length === 1) return read(first);
+  if (typeof choice === 'number' && processes.every(({ files }) => chooseDump(files.dumps, choice) === undefined)) {
+    const numbers = processes.flatMap(({ files }) => files.dumps.map(numberOf));
+    const there = [...new Set(numbers)].sort((a, b) => a - b).slice(0, 20);
+    throw new ForkheapError(
+      'ERR_FORKHEAP_NO_FILES',
+      `No process has a dump ${choice}; there are: ${there.join(', ') || 'none'}.`,
+    );
+  }
   function* all(): Generator<Profile> {
     for (const process of processes) yield read(process);
   }
-  return mergeDistinct(all());
+  const profile = processes.length === 1 ? read(processes[0] as FoundProcess) : mergeDistinct(all());
+  if (!some && unreadable !== undefined) throw unreadable;
+  return profile;
 }
 
 /** Reads the newest dump of each process and merges them. */

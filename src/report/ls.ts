@@ -11,8 +11,10 @@ export interface ListedDump {
   size: number;
   /** When it was written, ISO 8601. */
   time: string;
-  /** Its samples' sums. */
+  /** Its samples' sums; zeros when it cannot be read. */
   values: Values;
+  /** Why it cannot be read; null when it can. */
+  problem: string | null;
 }
 
 /** A process with its dumps. */
@@ -24,7 +26,7 @@ export interface ListedProcess {
 
 /** What `ls --json` prints: part of the public interface. Sums are those of each process's newest dump. */
 export interface LsJson {
-  processes: (ProcessJson & { files: (Values & { path: string; size: number; time: string })[] })[];
+  processes: (ProcessJson & { files: (Values & Omit<ListedDump, 'values'>)[] })[];
   total: Values;
   rows: never[];
 }
@@ -37,7 +39,7 @@ export function lsJson(list: readonly ListedProcess[]): LsJson {
   for (const entry of list) addValues(total, latest(entry));
   const processes = list.map((entry) => ({
     ...processJson(entry.process, latest(entry)),
-    files: entry.dumps.map(({ path, size, time, values }) => ({ path, size, time, ...roundValues(values) })),
+    files: entry.dumps.map(({ values, ...file }) => ({ ...file, ...roundValues(values) })),
   }));
   return { processes, total: roundValues(total), rows: [] };
 }
@@ -81,8 +83,9 @@ export function lsText(list: readonly ListedProcess[], text: TextOptions): strin
     { title: 'DUMP' },
   ];
   const rows = list.flatMap(({ dumps }) =>
-    dumps.map(({ path, size, time, values }) => [
-      ...[values.inuseSpace, values.allocSpace, size].map(formatBytes),
+    dumps.map(({ path, size, time, values, problem }) => [
+      ...[values.inuseSpace, values.allocSpace].map((value) => (problem === null ? formatBytes(value) : '?')),
+      formatBytes(size),
       time.replace(/\.\d+/, ''),
       folder === null ? path : posix.basename(path),
     ]),
@@ -99,5 +102,8 @@ export function lsText(list: readonly ListedProcess[], text: TextOptions): strin
   }
   const note = folder === null ? [] : [dim(`in ${folder}`, text)];
   const changes = list.flatMap((entry) => changesText(entry.process) ?? []);
-  return [...out, ...note, ...changes, ''].join('\n');
+  const problems = list.flatMap(({ dumps }) =>
+    dumps.flatMap(({ problem }) => (problem === null ? [] : [printable(problem)])),
+  );
+  return [...out, ...note, ...changes, ...problems, ''].join('\n');
 }

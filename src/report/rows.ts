@@ -3,8 +3,11 @@ import type { Location, Profile, ProfiledProcess, Sample, Values } from '../prof
 import { resolveLocation, type ShownFrame, sampleOwner } from '../symbolize/resolve.js';
 import { sampleThread } from '../symbolize/thread.js';
 
-/** What a row stands for. @since 0.1.0 */
-export type GroupBy = 'function' | 'line' | 'mapping' | 'package' | 'process' | 'thread';
+/** What a row stands for; `javascript`: a line of JavaScript, the nearest one below the allocation. @since 0.1.0 */
+export type GroupBy = 'function' | 'line' | 'javascript' | 'mapping' | 'package' | 'process' | 'thread';
+
+/** What rows can stand for, in the order of the help. */
+export const GROUPS: readonly GroupBy[] = ['function', 'line', 'javascript', 'mapping', 'package', 'process', 'thread'];
 
 /** A row: what was allocated there itself (`self`), and there or in what it called (`cumulative`). */
 export interface Row {
@@ -49,12 +52,16 @@ interface StackRows {
 }
 
 const NOWHERE = { name: '', file: '', line: 0, mapping: '', package: '' };
+const NO_JAVASCRIPT = { ...NOWHERE, name: '[no JavaScript]' };
 const NO_STACK: Location = {
   address: 0,
   mapping: null,
   offset: 0,
   frames: [{ function: '[no stack]', file: '', line: 0 }],
 };
+
+/** Of the program or a package: Node's own JavaScript calls for somebody else. */
+const isJavaScript = ({ mapping, file, internal }: ShownFrame): boolean => mapping === '' && file !== '' && !internal;
 
 class Grouping {
   readonly #by: GroupBy;
@@ -125,6 +132,7 @@ class Grouping {
       self ??= callers[0];
     }
     if (this.#by === 'package') self = this.#packageRow(sampleOwner(sample));
+    if (this.#by === 'javascript') self ??= this.#row(NO_JAVASCRIPT.name, NO_JAVASCRIPT);
     // Nobody but allocation wrappers: better the outermost of them than nothing.
     self ??= stack.flatMap((location) => this.#entries(location).entries).at(-1) as Entry;
     enter(self);
@@ -170,6 +178,7 @@ class Grouping {
       const entries: Entry[] = [];
       const callers: Entry[] = [];
       for (const frame of resolveLocation(location)) {
+        if (this.#by === 'javascript' && !isJavaScript(frame)) continue;
         const entry = this.#entry(frame);
         entries.push(entry);
         if (!frame.wrapper) callers.push(entry);
@@ -187,9 +196,10 @@ class Grouping {
       const title = mapping === '' ? script : posix.basename(mapping);
       return this.#row(mapping || title, { name: title, file: '', line: 0, mapping, package: mapping ? owner : '' });
     }
-    const line = this.#by === 'line' ? at : startLine;
+    const byLine = this.#by === 'line' || this.#by === 'javascript';
+    const line = byLine ? at : startLine;
     // A native function is known by its file's name, a JavaScript function by its place.
-    const place = this.#by === 'line' || mapping === '' ? `\0${file}\0${line}` : '';
+    const place = byLine || mapping === '' ? `\0${file}\0${line}` : '';
     return this.#row(`${name}\0${mapping}${place}`, { name, file, line, mapping, package: owner });
   }
 
@@ -237,7 +247,7 @@ export interface RowsOptions {
 }
 
 /**
- * Who allocated: a profile's samples by function, line, mapping, package, process or kind of thread, sorted.
+ * Who allocated: a profile's samples by what {@link GroupBy} names, sorted.
  *
  * @param profile symbolized, or rows have hexadecimal names.
  * @since 0.1.0

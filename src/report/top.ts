@@ -116,6 +116,7 @@ const BESIDE: Record<keyof Values, [keyof Values, string]> = {
 const ROW_TITLES: Record<GroupBy, string> = {
   function: 'FUNCTION',
   line: 'FUNCTION',
+  javascript: 'FUNCTION',
   mapping: 'FILE',
   package: 'PACKAGE',
   process: 'PROCESS',
@@ -125,7 +126,7 @@ const ROW_TITLES: Record<GroupBy, string> = {
 /** Where a row's code is: the package and file mapped, or its source line. */
 function place(row: Row, by: GroupBy): string {
   const script = row.mapping === '' && row.line > 0;
-  if (row.file !== '' && (by === 'line' || script)) return `${row.file}:${row.line}`;
+  if (row.file !== '' && (by === 'line' || by === 'javascript' || script)) return `${row.file}:${row.line}`;
   if (by === 'mapping') return row.mapping;
   const file = posix.basename(row.mapping);
   if (file === '' || file === row.package) return file;
@@ -148,7 +149,7 @@ function rowTable(profile: Profile, options: TopOptions, text: TextOptions, proc
   const [beside, besideTitle] = BESIDE[sort];
   const several = process === undefined && profile.processes.length > 1 && by !== 'process';
   const stacked = by !== 'process' && by !== 'thread';
-  const placed = by === 'function' || by === 'line' || by === 'mapping';
+  const placed = by === 'function' || by === 'line' || by === 'javascript' || by === 'mapping';
   const right = 'right' as const;
   const share = signed ? [] : [{ title: '%', align: right }];
   const columns: Column[] = [

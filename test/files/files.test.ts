@@ -5,7 +5,7 @@ import type { Manifest } from '../../src/capture/manifest.js';
 import { findProcesses } from '../../src/files/find.js';
 import { listProcesses } from '../../src/files/list.js';
 import { parseManifest } from '../../src/files/manifest-file.js';
-import { readLatest, withManifests } from '../../src/files/read.js';
+import { readDumps, readLatest, withManifests } from '../../src/files/read.js';
 import { totalValues } from '../../src/profile/model.js';
 import { lsJson, lsText } from '../../src/report/ls.js';
 import { EXACT, SAMPLED } from '../profile/texts.js';
@@ -108,6 +108,28 @@ t.test('files that cannot be read', async (t) => {
     chmodSync(at('s_12.0001.heap'), 0);
     t.throws(() => readLatest(find(at('s_12'))), { code: 'ERR_FORKHEAP_BAD_FILE' });
   }
+});
+
+t.test('one dump that cannot be read takes nothing from the others', async (t) => {
+  const folder = folderOf(t);
+  const bad = join(folder, 's_12.0001.heap');
+  truncateSync(bad, 20);
+  const profile = readLatest(find(join(folder, 's')));
+  t.same(
+    profile.processes.map((process) => totalValues(profile, process).inuseSpace > 0),
+    [true, false, true],
+  );
+  t.match(profile.warnings, [/Left out: .*s_12\.0001\.heap.*\[ERR_FORKHEAP_BAD_FILE\]/]);
+  const list = listProcesses(find(join(folder, 's')));
+  t.match(list[1]?.dumps, [{ path: bad, size: 20, problem: /ERR_FORKHEAP_BAD_FILE/ }]);
+  t.equal(list[2]?.dumps[0]?.problem, null);
+  t.match(lsText(list, { width: 200, color: false }), /\? +\? +20 B .* s_12\.0001\.heap[\s\S]*cannot read/);
+});
+
+t.test('a dump that no process has', async (t) => {
+  const found = find(join(folderOf(t), 's'));
+  t.throws(() => readDumps(found, 7), { code: 'ERR_FORKHEAP_NO_FILES', message: /no process has a dump 7.*1, 9, 10/i });
+  t.match(readDumps(found, 9).warnings, [/Process 12 has no dump 9/]);
 });
 
 t.test('manifests', async (t) => {

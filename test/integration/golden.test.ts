@@ -4,7 +4,8 @@ import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import t from 'tap';
 import { readProfile } from '../../src/files/profile.js';
-import type { Sample } from '../../src/profile/model.js';
+import { type Sample, totalValues } from '../../src/profile/model.js';
+import { type Row, topRows } from '../../src/report/rows.js';
 import { resolveStack, type ShownFrame, sampleOwner } from '../../src/symbolize/resolve.js';
 import { symbolize } from '../../src/symbolize/symbolize.js';
 import { sampleThread } from '../../src/symbolize/thread.js';
@@ -117,6 +118,10 @@ t.test('every block is put on its function, line and package', async (t) => {
   const lines = new Map(['native.cc', 'places.cjs', 'package.cjs'].flatMap((name) => [...linesIn(name)]));
   const places = [...Object.keys(NATIVE), ...Object.keys(JAVASCRIPT)];
   t.same(new Set(sizes.map(([place]) => place)), new Set(places), 'the program went through all of them');
+  const rows = topRows(profile, { by: 'javascript', sort: 'inuseSpace' });
+  const sum = rows.reduce((total, row) => total + row.self.inuseSpace, 0);
+  t.equal(sum, totalValues(profile).inuseSpace, 'by line of JavaScript, every byte is counted once');
+  const shownFile = (file = '') => basename(file).replace('index.js', 'package.cjs');
   let hits = 0;
   for (const place of places) {
     const bytes = sizes.find(([name]) => name === place)?.[1] ?? 0;
@@ -124,11 +129,10 @@ t.test('every block is put on its function, line and package', async (t) => {
     const described = found.map((sample) => {
       const { self, script } = framesOf(sample);
       const shown = place in NATIVE ? self : script;
-      const file = basename(shown?.file ?? '');
       return {
         leaf: self?.name,
         name: shown?.name,
-        place: `${file === 'index.js' ? 'package.cjs' : file}:${shown?.line}`,
+        place: `${shownFile(shown?.file)}:${shown?.line}`,
         owner: sampleOwner(sample),
         tail: self?.owner,
       };
@@ -147,6 +151,11 @@ t.test('every block is put on its function, line and package', async (t) => {
       tail: 'golden-native',
     };
     if (t.same(described, [expected], place)) hits++;
+    if (Object.hasOwn(JAVASCRIPT, place)) {
+      const rowOf = (row: Row) => row.name === name && row.line === Number(line) && shownFile(row.file) === file;
+      const row = rows.find(rowOf);
+      t.ok((row?.self.inuseSpace ?? 0) >= bytes, `${place}: a row of the table by line of JavaScript`);
+    }
     const thread = THREADS.get(place);
     if (thread !== undefined) t.same(found.map(sampleThread), [thread], `${place}: its thread`);
   }

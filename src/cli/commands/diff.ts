@@ -3,7 +3,7 @@ import { ForkheapError } from '../../errors.js';
 import { writeReport } from '../../files/write.js';
 import { diffProfiles } from '../../profile/diff.js';
 import type { Values } from '../../profile/model.js';
-import type { GroupBy } from '../../report/rows.js';
+import { GROUPS, type GroupBy } from '../../report/rows.js';
 import { type TopOptions, topJson, topText } from '../../report/top.js';
 import { exportProfile, type Format, SIGNED_FORMATS } from '../formats.js';
 import { parseCount } from '../options.js';
@@ -57,11 +57,7 @@ export function diffCommand(): Command {
         'The same path twice with --base-dump first compares the first dump of each process with its latest.',
     )
     .argument('<path...>', 'BASE NEW, or BASE… -- NEW…')
-    .addOption(
-      new Option('--by <what>', 'what a row is')
-        .choices(['function', 'line', 'mapping', 'package', 'process'])
-        .default('function'),
-    )
+    .addOption(new Option('--by <what>', 'what a row is').choices(GROUPS).default('function'))
     .addOption(
       new Option('--sort <value>', 'value to show and sort by').choices(Object.keys(VALUES)).default('inuse-space'),
     )

@@ -1,12 +1,11 @@
 import { Command, Option } from 'commander';
 import type { Values } from '../../profile/model.js';
-import type { GroupBy } from '../../report/rows.js';
+import { GROUPS, type GroupBy } from '../../report/rows.js';
 import { type TopOptions, topJson, topText } from '../../report/top.js';
 import { parseCount } from '../options.js';
 import { print, printJson, textOptions } from '../output.js';
 import { addFilterOptions, type FilterFlags, load, VALUES } from '../report-options.js';
 
-const GROUPS: GroupBy[] = ['function', 'line', 'mapping', 'package', 'process', 'thread'];
 const DEFAULT_ROWS = 20;
 const DEFAULT_ROWS_PER_PROCESS = 5;
 
@@ -50,6 +49,7 @@ Examples:
   $ forkheap top ./profiles                        functions, all processes together
   $ forkheap top ./profiles --per-process          the first rows of each process
   $ forkheap top ./profiles --by package           which npm package
+  $ forkheap top ./profiles --by javascript        which line of JavaScript asked for it
   $ forkheap top ./profiles --sort alloc-objects   who allocates most often`,
     )
     .action(async (paths: string[], flags: TopFlags) => {
