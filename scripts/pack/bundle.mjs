@@ -3,7 +3,7 @@
 import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
-  cpSync,
+  copyFileSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -43,7 +43,7 @@ export function addTcmalloc(target) {
   const owner = output('dpkg-query', '--search', realpathSync(file)).split(':')[0];
   if (!/^libgoogle-perftools4(t64)?$/.test(owner)) throw new Error(`${file} is not the file of a Debian package`);
   const copy = join(target, basename(file));
-  cpSync(file, copy, { dereference: true });
+  copyFileSync(realpathSync(file), copy);
   chmodSync(copy, 0o755);
   // One change a run: patchelf mixes up several.
   execFileSync('patchelf', ['--replace-needed', 'libunwind.so.8', 'forkheap_unwind.so', copy]);
@@ -107,7 +107,7 @@ export function addLicenses(project, target, librariesRoot, arm64) {
   for (const { name, license, here } of debianPackages) {
     const root = here ? '/' : librariesRoot;
     const { actual, version, architectures } = debianPackage(name, root);
-    cpSync(join(root, 'usr/share/doc', actual, 'copyright'), join(target, `${name}.txt`), { dereference: true });
+    copyFileSync(join(root, 'usr/share/doc', actual, 'copyright'), join(target, `${name}.txt`));
     for (const architecture of architectures.filter((one) => one === 'amd64' || (arm64 && !here && one === 'arm64'))) {
       const purl = `pkg:deb/debian/${actual}@${encodeURIComponent(version)}?arch=${architecture}`;
       const licenses = [{ expression: license }];
@@ -116,14 +116,14 @@ export function addLicenses(project, target, librariesRoot, arm64) {
   }
   // What Debian's copyright files refer to.
   for (const name of ['GPL-2', 'GPL-3', 'LGPL-3']) {
-    cpSync(join(librariesRoot, 'usr/share/common-licenses', name), join(target, `${name}.txt`), { dereference: true });
+    copyFileSync(join(librariesRoot, 'usr/share/common-licenses', name), join(target, `${name}.txt`));
   }
   writeFileSync(join(target, 'README.txt'), notice(components));
   for (const { name, version, license } of npmPackages(project, bundledByEsbuild)) {
     const folder = join(project, 'node_modules', name);
     const file = readdirSync(folder).find((entry) => /^licen[sc]e/i.test(entry));
     if (file === undefined) throw new Error(`${name} has no licence file`);
-    cpSync(join(folder, file), join(target, `npm-${name}.txt`));
+    copyFileSync(join(folder, file), join(target, `npm-${name}.txt`));
     components.push(npmComponent({ name, version, license }));
   }
   return components;

@@ -29,7 +29,12 @@ t.test('verbs and options that do not exist', async (t) => {
   await fails(t, ['top', '--jsno', 'x'], 'ERR_FORKHEAP_USAGE', /unknown option '--jsno' \(Did you mean --json\?\)/);
   await fails(t, ['--verison'], 'ERR_FORKHEAP_USAGE', /Did you mean --version\?/);
   await fails(t, ['top'], 'ERR_FORKHEAP_USAGE', /missing required argument 'path'/);
-  await fails(t, ['top', '--by', 'x', '.'], 'ERR_FORKHEAP_USAGE', /Allowed choices are function, line, javascript, mapping/);
+  await fails(
+    t,
+    ['top', '--by', 'x', '.'],
+    'ERR_FORKHEAP_USAGE',
+    /Allowed choices are function, line, javascript, mapping/,
+  );
   await fails(t, ['top', '--limit', '-1', '.'], 'ERR_FORKHEAP_USAGE', /whole number/);
   await fails(t, ['top', '--pid', 'x', '.'], 'ERR_FORKHEAP_USAGE', /number of a process/);
 });

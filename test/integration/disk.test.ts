@@ -1,7 +1,7 @@
 // The disk gives out while a tree of processes runs: the program goes on, one line per process says so, what was written
 // stays whole, and dumps go on when they can.
 import { execFileSync } from 'node:child_process';
-import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { forkheap } from '../helpers/forkheap.js';
@@ -36,12 +36,9 @@ const tree = `
   }
 `;
 
-// Permissions do not bind root.
-const nobody = 65534;
-const asNobody =
-  process.getuid?.() === 0
-    ? ['setpriv', `--reuid=${nobody}`, `--regid=${nobody}`, '--clear-groups', '--inh-caps=-all']
-    : [];
+// Permissions do not bind root, unless it gives that right away. It stays root, for it may be alone in seeing this folder.
+const bound =
+  process.getuid?.() === 0 ? ['setpriv', '--bounding-set=-dac_override,-dac_read_search', '--inh-caps=-all'] : [];
 
 interface Place {
   /** Holds the folder of the profiles. */
@@ -60,7 +57,7 @@ interface Trouble {
 
 const limitFiles = (bytes: string, { pids }: Place): void => {
   for (const pid of pids) {
-    const [program = '', ...args] = [...asNobody, 'prlimit', '--pid', String(pid), `--fsize=${bytes}:`];
+    const [program = '', ...args] = [...bound, 'prlimit', '--pid', String(pid), `--fsize=${bytes}:`];
     execFileSync(program, args);
   }
 };
@@ -76,14 +73,13 @@ const troubles: Record<string, Trouble> = {
       rmSync(join(top, 'away'), { recursive: true });
     },
     end: ({ folder }) => {
-      mkdirSync(folder, { mode: 0o777 });
-      chmodSync(folder, 0o777);
+      mkdirSync(folder);
     },
     loses: true,
   },
   'the folder cannot be written': {
     begin: ({ folder }) => chmodSync(folder, 0o555),
-    end: ({ folder }) => chmodSync(folder, 0o777),
+    end: ({ folder }) => chmodSync(folder, 0o755),
   },
   'there is no room for a whole dump': {
     begin: (place) => limitFiles('4096', place),
@@ -109,12 +105,10 @@ for (const [name, trouble] of Object.entries(troubles)) {
       const top = t.testdir({ profiles: {}, 'tree.cjs': tree });
       const folder = join(top, 'profiles');
       const prefix = join(folder, 'profile');
-      chmodSync(folder, 0o777);
-      if (asNobody.length > 0) chownSync(folder, nobody, nobody);
       // stderr goes the way of stdout, whose lines can be waited for.
       const program = ['sh', '-c', 'exec "$0" "$1" 2>&1', process.execPath, join(top, 'tree.cjs')];
       const options = ['--quiet', '--prefix', prefix, '--dump-every', '20ms', ...flags];
-      const running = startProcess(t, [...asNobody, ...forkheap('run', ...options, '--', ...program)]);
+      const running = startProcess(t, [...bound, ...forkheap('run', ...options, '--', ...program)]);
       const pids = (await running.line(/^did 1 (\d+) (\d+)$/)).slice(1).map(Number);
       const place = { top, folder, pids };
       const all = (look: (pid: number) => boolean): true | undefined => (pids.every(look) ? true : undefined);
