@@ -1,11 +1,12 @@
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import t from 'tap';
 import { leaksIn, program, tempPrefix } from '../helpers/fixtures.js';
 import { cli } from '../helpers/forkheap.js';
 import { checkProgram, compile } from '../helpers/leaks.js';
 import { script } from '../helpers/preloaded.js';
 import { root } from '../helpers/process.js';
+import { filesIn } from '../helpers/profiles.js';
 
 const lost = { LEAKY_LOSE: '1' };
 
@@ -56,6 +57,15 @@ t.test('no leaks: status 0, and nothing of gperftools', async (t) => {
   t.equal(status, 0, stderr);
   t.equal(stdout, 'printed\n');
   t.match(stderr, /^no leaks: 1 process without leaks\nreports: \S+\n$/);
+});
+
+t.test('without --prefix, a run without leaks leaves no folder, and one with leaks says which', async (t) => {
+  const folder = t.testdir({ 'clean.cjs': '', 'failing.cjs': 'process.exitCode = 3' });
+  const check = (file: string) => cli(t, ['check', '--', process.execPath, file], { cwd: folder });
+  t.match(await check('clean.cjs'), { code: 0, stderr: 'no leaks: 1 process without leaks\n' });
+  t.same(filesIn(folder), ['clean.cjs', 'failing.cjs']);
+  const { stderr } = await check('failing.cjs');
+  t.ok(existsSync(dirname(/^reports: (\S+)$/m.exec(stderr)?.[1] ?? '')), stderr);
 });
 
 t.test('processes of which nobody can tell', async (t) => {

@@ -1,4 +1,5 @@
-import { resolve } from 'node:path';
+import { rmSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { heapProfileEnv, LEAK_CHECK_MODES, type LeakCheckMode } from '../../capture/environment.js';
 import { runProgram } from '../../capture/run.js';
@@ -18,15 +19,11 @@ import { requireProfilable } from '../obstacles.js';
 import { parseCount } from '../options.js';
 import { print, printJson } from '../output.js';
 import { choosePrefix, pathFor } from '../prefix.js';
+import { addTreeOptions, filterVariables, list, type TreeFlags } from '../tree-options.js';
 import { which } from '../which.js';
 
-interface CheckFlags {
+interface CheckFlags extends TreeFlags {
   mode: LeakCheckMode;
-  prefix?: string;
-  force?: boolean;
-  children: 'all' | 'none';
-  include?: string[];
-  exclude?: string[];
   suppressions?: string[];
   builtin: boolean;
   owners: 'addons' | 'all';
@@ -34,10 +31,7 @@ interface CheckFlags {
   json?: boolean;
   html?: string;
   limit: number;
-  javascript: boolean;
 }
-
-const list = (value: string, before: string[] | undefined): string[] => [...(before ?? []), value];
 
 /** 1 when any process has leaked, 0 when none has, 2 when nobody can tell. */
 const STATUS = { leaked: 1, clean: 0, unknown: 2 } as const;
@@ -76,13 +70,15 @@ async function judge(path: string, flags: CheckFlags, suppressions: readonly Sup
 
 /** `forkheap check`: a program and every process below it, watched by gperftools' leak checker. */
 export function checkCommand(): Command {
-  return new Command('check')
+  const command = new Command('check')
     .summary('check a program and every process below it for lost memory')
     .description(
       "Run a program with gperftools' leak checker in it and in every Node process below it, and say what native memory was lost.",
     )
     .argument('<program>', 'program to run')
     .argument('[args...]', 'its arguments')
+    .passThroughOptions();
+  return addTreeOptions(command, { files: 'reports', verb: 'check' })
     .addOption(
       new Option('--mode <mode>', 'how much is checked (local: only what HeapLeakChecker is asked for)')
         .choices(LEAK_CHECK_MODES)
@@ -103,20 +99,6 @@ export function checkCommand(): Command {
     .option('--json', "the same as --format json; the program's stdout goes to stderr")
     .option('--html <file>', 'write a flame graph of what was lost')
     .addOption(new Option('--limit <n>', 'places shown of each check').argParser(parseCount).default(10))
-    .option(
-      '--prefix <path>',
-      'reports are <path>_<pid>.NNNN.heap; %p pid, %h host, %e program (default: a new folder)',
-    )
-    .option('--force', 'delete the files that an earlier run left under the same prefix')
-    .addOption(
-      new Option('--children <which>', 'check the processes that the program starts')
-        .choices(['all', 'none'])
-        .default('all'),
-    )
-    .option('--include <pattern>', 'only processes with an argument like this (repeatable)', list)
-    .option('--exclude <pattern>', 'no processes with an argument like this (repeatable)', list)
-    .option('--no-javascript', 'do not name JavaScript functions in stacks')
-    .passThroughOptions()
     .addHelpText(
       'after',
       `
@@ -142,9 +124,8 @@ Examples:
         children: flags.children,
         javascript: flags.javascript,
       });
-      if (flags.include !== undefined) env.FORKHEAP_INCLUDE = flags.include.join('\n');
-      if (flags.exclude !== undefined) env.FORKHEAP_EXCLUDE = flags.exclude.join('\n');
-      const ending = await runProgram(file, [program, ...args], env, flags.format === 'json' ? 2 : 1);
+      const variables = { ...env, ...filterVariables(flags) };
+      const ending = await runProgram(file, [program, ...args], variables, flags.format === 'json' ? 2 : 1);
       const path = pathFor(prefix);
       const tree = await judge(path, flags, suppressions);
       if (ending.status !== 0) {
@@ -154,7 +135,9 @@ Examples:
         if (tree.verdict === 'clean') tree.verdict = 'unknown';
       }
       report(tree, flags);
-      if (flags.format !== 'json') process.stderr.write(`reports: ${resolve(path)}\n`);
+      // A folder that nobody asked for, about nothing: check runs each day in CI.
+      if (flags.prefix === undefined && tree.verdict === 'clean') rmSync(dirname(prefix), { recursive: true });
+      else if (flags.format !== 'json') process.stderr.write(`reports: ${resolve(path)}\n`);
       throw new ExitStatus(STATUS[tree.verdict]);
     });
 }

@@ -11,22 +11,17 @@ import { requireProfilable } from '../obstacles.js';
 import { parseCount } from '../options.js';
 import { choosePrefix, pathFor } from '../prefix.js';
 import { parseBytes, parseDuration, parseShare, parseSignal } from '../quantities.js';
+import { addTreeOptions, filterVariables, type TreeFlags } from '../tree-options.js';
 import { which } from '../which.js';
 
-interface RunFlags {
-  prefix?: string;
-  force?: boolean;
+interface RunFlags extends TreeFlags {
   mode: 'exact' | 'sampled';
   sampleInterval?: number;
   maxOverhead?: number;
-  children: 'all' | 'none';
-  include?: string[];
-  exclude?: string[];
   dumpEvery: number;
   dumpAllocated?: number;
   dumpInuse: number;
   dumpSignal?: NodeJS.Signals;
-  javascript: boolean;
   keep?: boolean;
   maxDumps?: number;
   maxBytes?: number;
@@ -66,17 +61,15 @@ function given<K extends keyof RunFlags>(
   return chosen;
 }
 
-const list = (value: string, before: string[] | undefined): string[] => [...(before ?? []), value];
-
 /** `forkheap run`: a program and every process below it, profiled. */
 export function runCommand(): Command {
-  return new Command('run')
+  const command = new Command('run')
     .summary('profile a program and every process below it')
     .description('Profile the native heap of a program and of every Node process that it starts.')
     .argument('<program>', 'program to run')
     .argument('[args...]', 'its arguments')
-    .option('--prefix <path>', 'files are <path>_<pid>.NNNN.heap; %p pid, %h host, %e program (default: a new folder)')
-    .option('--force', 'delete the files that an earlier run left under the same prefix')
+    .passThroughOptions();
+  return addTreeOptions(command, { files: 'files', verb: 'profile' })
     .addOption(
       new Option('--mode <mode>', 'count every allocation, or one per interval')
         .choices(['exact', 'sampled'])
@@ -89,17 +82,6 @@ export function runCommand(): Command {
       parseShare,
     )
     .addOption(
-      new Option('--children <which>', 'profile the processes that the program starts')
-        .choices(['all', 'none'])
-        .default('all'),
-    )
-    .option(
-      '--include <pattern>',
-      'only processes with an argument like this, for instance "worker*.js" (repeatable)',
-      list,
-    )
-    .option('--exclude <pattern>', 'no processes with an argument like this (repeatable)', list)
-    .addOption(
       new Option('--dump-every <time>', 'dump at least so often, so that a kill loses little; 0: never')
         .argParser(parseDuration)
         .default(30_000, '30s'),
@@ -111,7 +93,6 @@ export function runCommand(): Command {
         .default(128 * 2 ** 20, '128MiB'),
     )
     .option('--dump-signal <signal>', 'dump at this signal, for instance SIGUSR2', parseSignal)
-    .option('--no-javascript', 'do not name JavaScript functions in stacks (saves some start-up time and memory)')
     .option('--keep', 'keep each automatic dump, instead of replacing the one before')
     .option('--max-dumps <n>', 'dumps to keep per process (first and latest stay)', parseCount)
     .option('--max-bytes <bytes>', 'bytes of dumps to keep per process (first and latest stay)', parseBytes)
@@ -122,7 +103,6 @@ export function runCommand(): Command {
     )
     .option('--max-tree-bytes <bytes>', 'bytes of dumps to keep in all processes together', parseBytes)
     .option('-q, --quiet', 'no summary at the end')
-    .passThroughOptions()
     .addHelpText(
       'after',
       `
@@ -156,10 +136,8 @@ Examples:
           'maxTreeBytes',
         ]),
       });
-      if (flags.include !== undefined) env.FORKHEAP_INCLUDE = flags.include.join('\n');
-      if (flags.exclude !== undefined) env.FORKHEAP_EXCLUDE = flags.exclude.join('\n');
       sayWhatHappenedToHeapprofile();
-      const ending = await runProgram(file, [program, ...args], env);
+      const ending = await runProgram(file, [program, ...args], { ...env, ...filterVariables(flags) });
       if (flags.quiet !== true) summarize(prefix, ending);
       throw new ExitStatus(ending.status);
     });
