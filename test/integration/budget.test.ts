@@ -158,7 +158,7 @@ t.test('a child that is forked after the change is sampled, and has only its own
     const profile = start({ maxOverhead: 0.05 });
     leaky.leak(7, ${LARGE});
     churn(profile);
-    print({ pid: process.pid, blocks: 7, bytes: ${7 * LARGE} }, { pid: leaky.forkAndLeak(3, ${LARGE}, 'exit').pid, blocks: 3, bytes: ${3 * LARGE} });
+    print({ pid: process.pid, blocks: 7, bytes: ${7 * LARGE} }, { pid: leaky.forkAndLeak(3, ${LARGE}, '_exit').pid, blocks: 3, bytes: ${3 * LARGE} });
     profile.stop();
   `,
   );

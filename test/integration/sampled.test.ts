@@ -56,7 +56,7 @@ t.test('a forked child reports what it allocated, not what it inherited', async 
   const code = `
     const { leaky, leaked, print } = require('./test/fixtures/programs/leaky.cjs');
     leaky.leak(100, ${1 << 20});
-    const { pid } = leaky.forkAndLeak(20, ${1 << 20}, 'exit');
+    const { pid } = leaky.forkAndLeak(20, ${1 << 20}, '_exit');
     print({ pid: process.pid, blocks: 100, bytes: ${100 << 20} }, { pid, blocks: 20, bytes: ${20 << 20} });
   `;
   const { prefix, result } = await runProfiled(t, [process.execPath, '-e', code], { flags });
