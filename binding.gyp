@@ -32,6 +32,7 @@
         "native/core/gperftools_checker.cc",
         "native/core/instruction.cc",
         "native/core/leak_checker.cc",
+        "native/core/leak_report_file.cc",
         "native/core/log.cc",
         "native/core/manifest.cc",
         "native/core/maps_reader.cc",

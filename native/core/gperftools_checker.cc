@@ -33,6 +33,10 @@ void GperftoolsChecker::Load() {
              Find("_ZNK16HeapProfileTable15FindInsideAllocEPKvmPS1_Pm", &find_inside_) &&
              Find("_ZN16HeapProfileTable10MarkAsLiveEPKv", &mark_as_live_) &&
              Find("MallocExtension_GetOwnership", &get_ownership_);
+  // 2.10 has another RecordRegionAddition, without the stack.
+  if (Find("_ZN15MemoryRegionMap20RecordRegionAdditionEPKvmiPPv", &add_region_)) {
+    Find("_ZN15MemoryRegionMap19RecordRegionRemovalEPKvm", &remove_region_);
+  }
   ignore_thread_live_ = FindFlag<const bool>("bool", "heap_check_ignore_thread_live");
   max_pointer_offset_ = FindFlag<const int64_t>("int64", "heap_check_max_pointer_offset");
 }

@@ -62,6 +62,14 @@ class GperftoolsChecker {
     return get_ownership_(pointer) == kOwned;
   }
 
+  // 2.11 to 2.16 take a region off the checker's map after munmap() has given its addresses back. If another thread is
+  // given them in between, for the heap or for the checker's own tables, these are off the map, and so are roots that
+  // point to everything. 2.10 takes it off first; that is what RemoveRegion() is for.
+  [[nodiscard]] bool ForgetsRegionsLate() const { return remove_region_ != nullptr && add_region_ != nullptr; }
+  void RemoveRegion(const void* start, size_t size) const { remove_region_(start, size); }
+  // As one whose caller is not known, which is no root.
+  void AddRegion(const void* start, size_t size) const { add_region_(start, size, 0, nullptr); }
+
   // TCMalloc_ListAllProcessThreads' callback.
   using ThreadsCallback = int (*)(void* parameter, int count, pid_t* threads, va_list args);
 
@@ -80,6 +88,8 @@ class GperftoolsChecker {
   bool (*find_inside_)(const void*, const void*, size_t, const void**, size_t*) = nullptr;
   bool (*mark_as_live_)(void*, const void*) = nullptr;
   int (*get_ownership_)(const void*) = nullptr;
+  void (*remove_region_)(const void*, size_t) = nullptr;
+  void (*add_region_)(const void*, size_t, int, void**) = nullptr;
   const bool* ignore_thread_live_ = nullptr;
   const int64_t* max_pointer_offset_ = nullptr;
 };

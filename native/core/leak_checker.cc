@@ -1,6 +1,5 @@
 #include "leak_checker.h"
 
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -12,6 +11,7 @@
 #include "gate.h"
 #include "gperftools.h"
 #include "gperftools_checker.h"
+#include "leak_report_file.h"
 #include "proc.h"
 #include "program_memory.h"
 #include "reachable.h"
@@ -27,8 +27,6 @@ bool g_in_callback = false;
 bool g_listed = false;
 int g_list_result = 0;
 int g_list_errno = 0;
-
-thread_local const char* t_report_path __attribute__((tls_model("initial-exec"))) = nullptr;
 
 // Inside the gate, but with the checker's hooks: it frees what it has allocated, and must see both.
 class CheckerScope {
@@ -66,31 +64,8 @@ void RequireMainThread(Status* status) {
                "worker thread");
 }
 
-// A file in memory that gperftools writes its report to.
-class ReportFile {
- public:
-  ReportFile() : fd_(memfd_create("forkheap-leaks", MFD_CLOEXEC)) {
-    snprintf(path_, sizeof(path_), "/proc/self/fd/%d", fd_);
-    t_report_path = path_;
-  }
-  ~ReportFile() {
-    t_report_path = nullptr;
-    if (fd_ >= 0) close(fd_);
-  }
-  ReportFile(const ReportFile&) = delete;
-  ReportFile& operator=(const ReportFile&) = delete;
-
-  void Read(TextBuffer* out) const {
-    if (fd_ >= 0) ReadProc(path_, out);
-  }
-
- private:
-  int fd_;
-  char path_[32];
-};
-
 void RunCheck(void* checker, LeakReport* report, Status* status) {
-  ReportFile file;
+  LeakReportFile file;
   {
     CheckerScope scope;
     ProgramMemoryLock lock;
@@ -171,7 +146,7 @@ void LeakChecker::Destroy() {
   if (!created_) return;
   CheckerScope scope;
   if (!checked_) {
-    ReportFile file;
+    LeakReportFile file;
     g_gperftools_checker.NoLeaks(object_);
   }
   g_gperftools_checker.Destroy(object_);
@@ -247,8 +222,6 @@ int ListThreads(int (*list)(void*, int (*)(void*, int, int*, va_list), ...), voi
   g_list_errno = errno;
   return g_list_result;
 }
-
-const char* ReportPath() { return t_report_path; }
 
 }  // namespace leak_check
 

@@ -63,8 +63,6 @@ void BeforeThreadsGoOn();
 // Wraps the callback of TCMalloc_ListAllProcessThreads, so that BeforeThreadsGoOn() is only called within it.
 int ListThreads(int (*list)(void*, int (*)(void*, int, int*, __builtin_va_list), ...), void* parameter,
                 int (*callback)(void*, int, int*, __builtin_va_list));
-// Where this thread wants a report of the checker to go; null: wherever gperftools writes it.
-const char* ReportPath();
 }  // namespace leak_check
 
 }  // namespace forkheap

@@ -23,9 +23,10 @@ class ProgramMemory {
     forkheap_ = forkheap;
     watching_.store(true, std::memory_order_release);
   }
+  [[nodiscard]] bool watching() const { return watching_.load(std::memory_order_acquire); }
   // Whether a call with this return address is to be recorded.
   [[nodiscard]] bool Watches(const void* caller) const {
-    if (!watching_.load(std::memory_order_acquire)) return false;
+    if (!watching()) return false;
     const auto pc = reinterpret_cast<uintptr_t>(caller);
     return pc - allocator_.start >= allocator_.end - allocator_.start &&
            pc - forkheap_.start >= forkheap_.end - forkheap_.start;

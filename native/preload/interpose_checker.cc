@@ -10,8 +10,11 @@
 #include <cerrno>
 #include <cstdarg>
 
+#include "../core/errno_guard.h"
 #include "../core/gate.h"
+#include "../core/gperftools_checker.h"
 #include "../core/leak_checker.h"
+#include "../core/leak_report_file.h"
 #include "../core/program_memory.h"
 #include "interpose.h"
 
@@ -43,6 +46,33 @@ void* GatedMmap(MmapFunction next, const void* caller, void* address, size_t siz
   return result;
 }
 
+bool ForgetsRegionsLate() { return g_program_memory.watching() && forkheap::g_gperftools_checker.ForgetsRegionsLate(); }
+
+using MunmapFunction = int (*)(void*, size_t);
+
+int Unmap(MunmapFunction next, void* address, size_t size) {
+  if (!ForgetsRegionsLate()) return next(address, size);
+  forkheap::g_gperftools_checker.RemoveRegion(address, size);
+  const auto result = static_cast<int>(syscall(SYS_munmap, address, size));
+  if (result != 0) {
+    const forkheap::ErrnoGuard guard;
+    forkheap::g_gperftools_checker.AddRegion(address, size);
+  }
+  return result;
+}
+
+using MremapFunction = void* (*)(void*, size_t, size_t, int, ...);
+
+void* Remap(MremapFunction next, void* address, size_t old_size, size_t size, int flags, void* target) {
+  if (!ForgetsRegionsLate()) return next(address, old_size, size, flags, target);
+  forkheap::g_gperftools_checker.RemoveRegion(address, old_size);
+  auto* result = reinterpret_cast<void*>(syscall(SYS_mremap, address, old_size, size, flags, target));
+  const forkheap::ErrnoGuard guard;
+  const bool moved = result != MAP_FAILED;
+  forkheap::g_gperftools_checker.AddRegion(moved ? result : address, moved ? size : old_size);
+  return result;
+}
+
 }  // namespace
 
 FORKHEAP_EXPORT void* mmap(void* address, size_t size, int protection, int flags, int fd, off_t offset) noexcept {
@@ -56,25 +86,27 @@ FORKHEAP_EXPORT void* mmap64(void* address, size_t size, int protection, int fla
 }
 
 FORKHEAP_EXPORT int munmap(void* address, size_t size) noexcept {
-  static std::atomic<int (*)(void*, size_t)> cache{nullptr};
+  static std::atomic<MunmapFunction> cache{nullptr};
   const auto next = Next(&cache, "munmap");
-  if (!g_program_memory.Watches(__builtin_return_address(0))) return next(address, size);
+  if (!g_program_memory.Watches(__builtin_return_address(0))) return Unmap(next, address, size);
   forkheap::GateGuard gate(g_gate);
   // First: another thread may be given the same addresses at once.
   if (gate.entered()) g_program_memory.Remove(reinterpret_cast<uintptr_t>(address), size);
-  return next(address, size);
+  return Unmap(next, address, size);
 }
 
 FORKHEAP_EXPORT void* mremap(void* address, size_t old_size, size_t size, int flags, ...) noexcept {
-  static std::atomic<void* (*)(void*, size_t, size_t, int, ...)> cache{nullptr};
+  static std::atomic<MremapFunction> cache{nullptr};
   const auto next = Next(&cache, "mremap");
   va_list args;
   va_start(args, flags);
   void* target = (flags & MREMAP_FIXED) != 0 ? va_arg(args, void*) : nullptr;
   va_end(args);
-  if (!g_program_memory.Watches(__builtin_return_address(0))) return next(address, old_size, size, flags, target);
+  if (!g_program_memory.Watches(__builtin_return_address(0))) {
+    return Remap(next, address, old_size, size, flags, target);
+  }
   forkheap::GateGuard gate(g_gate);
-  void* result = next(address, old_size, size, flags, target);
+  void* result = Remap(next, address, old_size, size, flags, target);
   if (gate.entered() && result != MAP_FAILED) {
     g_program_memory.Remove(reinterpret_cast<uintptr_t>(address), old_size);
     g_program_memory.Add(reinterpret_cast<uintptr_t>(result), size);
@@ -154,9 +186,26 @@ void ReportLeaks(void* snapshot, const char* checker, const char* file,
 __attribute__((visibility("default"))) void ReportLeaks(void* snapshot, const char* checker, const char* file,
                                                         bool symbolize) {
   static std::atomic<void (*)(void*, const char*, const char*, bool)> cache{nullptr};
-  const char* path = leak_check::ReportPath();
-  Next(&cache, "_ZN16HeapProfileTable8Snapshot11ReportLeaksEPKcS2_b")(snapshot, checker, path == nullptr ? file : path,
-                                                                      path == nullptr && symbolize);
+  const LeakReportFile* report = LeakReportFile::Current();
+  Next(&cache, "_ZN16HeapProfileTable8Snapshot11ReportLeaksEPKcS2_b")(
+      snapshot, checker, report == nullptr ? file : report->path(), report == nullptr && symbolize);
+}
+
+int OpenForWriting(const char* path) __asm__("_Z17RawOpenForWritingPKc");
+
+__attribute__((visibility("default"))) int OpenForWriting(const char* path) {
+  static std::atomic<int (*)(const char*)> cache{nullptr};
+  const int fd = Next(&cache, "_Z17RawOpenForWritingPKc")(path);
+  if (LeakReportFile* report = LeakReportFile::Current()) report->Opened(path, fd);
+  return fd;
+}
+
+void CloseFile(int fd) __asm__("_Z8RawClosei");
+
+__attribute__((visibility("default"))) void CloseFile(int fd) {
+  static std::atomic<void (*)(int)> cache{nullptr};
+  LeakReportFile* report = LeakReportFile::Current();
+  if (report == nullptr || !report->HoldsBack(fd)) Next(&cache, "_Z8RawClosei")(fd);
 }
 
 }  // namespace forkheap

@@ -85,6 +85,27 @@ t.test("losses of libuv's pool threads are found", async (t) => {
   t.equal(report.bytes, report.objects * 900);
 });
 
+t.test('memory that other threads give back meanwhile hides nothing', async (t) => {
+  const threads = compile(
+    t,
+    'unmapping-threads.cc',
+    'unmapping-threads.so',
+    '-shared',
+    '-fPIC',
+    '-pthread',
+    '-Wl,-z,nodelete',
+  );
+  const report = await withChecker<LeakReport>(
+    t,
+    `try { process.dlopen({ exports: {} }, ${JSON.stringify(threads)}) } catch {}
+     const checker = new HeapLeakChecker('unmapped');
+     leaky.leak(20000, 1000);
+     checker.noLeaks();
+     print(checker.report())`,
+  );
+  t.ok(report.objects >= 19900, `${report.objects} of 20,000 blocks`);
+});
+
 t.test('the check of the whole program, as often as wanted', async (t) => {
   const answers = await withChecker<boolean[]>(
     t,
