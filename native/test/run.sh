@@ -64,7 +64,8 @@ test_program gate g++ -O2 "$tests/gate_test.cc" "$core/gate.cc"
 test_program gate-steps g++ -O2 "$tests/gate_steps_test.cc" "$core/gate.cc"
 test_program gate-tsan clang++ -O1 -fsanitize=thread "$tests/gate_test.cc" "$core/gate.cc"
 test_program code-sites g++ -O1 "${address[@]}" "$tests/code_sites_test.cc" "$core/code_sites.cc"
-test_program core g++ -O1 "${address[@]}" "$tests/core_test.cc" "${everything[@]}"
+test_program core g++ -O1 "${address[@]}" "$tests"/{core,control,files,manifest,overhead,sampling,text}_test.cc \
+  "${everything[@]}"
 table=("$tests/table_test.cc" "$core"/{block_table,stack_table}.cc)
 test_program table g++ -O2 "-DPROGRAM=\"table\"" "${table[@]}"
 test_program table-asan g++ -O1 "${address[@]}" "-DPROGRAM=\"table, ASan\"" "${table[@]}"
