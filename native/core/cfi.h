@@ -55,22 +55,4 @@ struct UnwindRule {
 // return address minus 1) or be the address of an interrupted instruction.
 UnwindRule FindUnwindRule(uintptr_t pc);
 
-// Runs inside malloc. Whether `pc` lies in a loaded object that has unwind information.
-bool IsLoadedCode(uintptr_t pc);
-
-// The executable segment of a loaded object.
-struct CodeSegment {
-  const uint8_t* start = nullptr;
-  const uint8_t* end = nullptr;
-
-  [[nodiscard]] bool Holds(const uint8_t* at) const { return at >= start && at < end; }
-};
-
-// Runs inside malloc: reads the object's headers. False when `pc` lies in no loaded object, or in none of its segments
-// that can be executed and read.
-bool FindCode(uintptr_t pc, CodeSegment* code);
-
-// Finds what FindUnwindRule() needs from the C library. Call once, outside malloc.
-void InitCfi();
-
 }  // namespace forkheap

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "cfi.h"
+#include "loaded_code.h"
 
 namespace forkheap {
 

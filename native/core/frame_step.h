@@ -6,6 +6,7 @@
 
 #include "cfi.h"
 #include "code_rule.h"
+#include "loaded_code.h"
 #include "stack_memory.h"
 #include "unwinder.h"
 

@@ -12,6 +12,7 @@
 #include <memory>
 #include <string>
 
+#include "../core/loaded_code.h"
 #include "harness.h"
 
 using forkheap::FindUnwindRule;
@@ -162,7 +163,7 @@ TEST("damaged tables: no read outside, no end without an answer") {
 }
 
 int main(int argc, char** argv) {
-  forkheap::InitCfi();
+  forkheap::InitLoadedCode();
   for (int i = 1; i < argc; ++i) {
     if (!Load(argv[i])) printf("# no unwind tables in %s\n", argv[i]);
   }

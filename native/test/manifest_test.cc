@@ -12,12 +12,6 @@
 #include "harness.h"
 #include "manifest_program.h"
 
-using forkheap::Files;
-using forkheap::TextBuffer;
-using forkheap::test::Dump;
-using forkheap::test::Folder;
-using forkheap::test::Open;
-
 int forkheap::test::PrintManifest() {
   const Folder folder;
   Files files;

@@ -14,8 +14,8 @@ flags=(-std=c++17 -D_GNU_SOURCE -g -Wall -Wextra -Werror -pthread)
 tests=native/test
 core=native/core
 address=(-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
-unwinder=("$core"/{unwinder,cfi,code_map,code_rule,code_sites,gate,instruction,log}.cc)
-everything=("$core"/{block_table,cfi,code_map,code_rule,code_sites,control,files,gate,gperftools,instruction,log,manifest,options,overhead,proc,samples,sampling,stack_table,symbols,tree_limits,unwinder}.cc)
+unwinder=("$core"/{unwinder,cfi,cfi_rows,code_map,code_rule,code_sites,frame_lookup,gate,instruction,loaded_code,log}.cc)
+everything=("$core"/{block_table,cfi,cfi_rows,code_map,code_rule,code_sites,control,files,frame_lookup,gate,gperftools,instruction,loaded_code,log,manifest,options,overhead,proc,samples,sampling,stack_table,symbols,tree_limits,unwinder}.cc)
 
 # build NAME COMPILER ARGUMENT...
 build() {
@@ -103,7 +103,7 @@ test_program unwinder-tableless-asan g++ -O1 "${address[@]}" "-DPROGRAM=\"no unw
 test_program unwinder-ubsan g++ -O1 -fsanitize=undefined -fno-sanitize-recover=undefined \
   "-DPROGRAM=\"unwinder, UBSan\"" "$tests/unwinder_test.cc" "${unwinder[@]}"
 mapfile -t libraries < <(ldd "$out/unwinder-O2" | awk '$3 ~ /^\// { print $3 }')
-test_program cfi g++ -O1 -rdynamic "${address[@]}" "$tests/cfi_test.cc" "$core/cfi.cc" -- \
+test_program cfi g++ -O1 -rdynamic "${address[@]}" "$tests/cfi_test.cc" "$core"/{cfi,cfi_rows,loaded_code}.cc -- \
   "${libraries[@]}" "$(node --print process.execPath)"
 
 echo "$passed passed, $failed failed"
