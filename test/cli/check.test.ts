@@ -10,9 +10,11 @@ import { filesIn } from '../helpers/profiles.js';
 
 const lost = { LEAKY_LOSE: '1' };
 
+// Some of the blocks have been somebody else's, who may have left their addresses lying about: up to some 30 were seen,
+// however many are lost.
 for (const name of ['native-fork.cjs', 'fork-child.mjs', 'cluster-worker.mjs', 'grandchild.mjs']) {
   t.test(`what each process of ${name} has lost`, async (t) => {
-    const { report, result } = await checkProgram(t, program(name, 100, 1000), { status: 1, env: lost });
+    const { report, result } = await checkProgram(t, program(name, 1000, 1000), { status: 1, env: lost });
     const expected = leaksIn(result.stderr);
     t.equal(report.processes.length, expected.length, 'processes');
     for (const { pid, kind, blocks } of expected) {
@@ -32,7 +34,7 @@ for (const name of ['native-fork.cjs', 'fork-child.mjs', 'cluster-worker.mjs', '
 }
 
 t.test('every place is named', async (t) => {
-  const { report } = await checkProgram(t, program('places.mjs', 40, 1000), { status: 1, env: lost });
+  const { report } = await checkProgram(t, program('places.mjs', 400, 1000), { status: 1, env: lost });
   const findings = report.processes[0]?.checks[0]?.findings ?? [];
   const places: Record<string, string> = {
     LeakBlocks: 'leaky::LeakBlocks',
@@ -46,7 +48,7 @@ t.test('every place is named', async (t) => {
   };
   for (const [place, name] of Object.entries(places)) {
     const objects = findings.filter(({ stack }) => stack[0]?.name === name).reduce((sum, f) => sum + f.objects, 0);
-    t.ok(objects >= 38 && objects <= 40, `${place}: ${objects} of 40 blocks by ${name}`);
+    t.ok(objects >= 380 && objects <= 400, `${place}: ${objects} of 400 blocks by ${name}`);
   }
 });
 
@@ -124,7 +126,7 @@ t.test('two children with the same checker name leave two reports', async (t) =>
 
 t.test('suppressions, annotations and the page', async (t) => {
   const folder = t.testdir({});
-  const command = program('root-leak.mjs', 100, 1000);
+  const command = program('root-leak.mjs', 1000, 1000);
   const supp = join(folder, 'team.supp');
   writeFileSync(supp, '# known\nleak:leaky::LeakBlocks\n');
   const { report } = await checkProgram(t, command, {
