@@ -3,11 +3,9 @@
 // fork() has closed, as a guest (gate.cc). A step is one of the gate's sequentially consistent operations.
 #include <array>
 #include <cstdint>
-#include <deque>
-#include <map>
-#include <vector>
 
 #include "harness.h"
+#include "state_space.h"
 
 namespace {
 
@@ -51,14 +49,10 @@ enum class Defect : uint8_t {
   kNoGuests,   // the handler's fork waits for the other one
 };
 
-class Model {
+class Model : public forkheap::test::StateSpace<State> {
  public:
   explicit Model(Defect defect) : defect_(defect) {
-    Visit({}, -1);
-    while (!todo_.empty()) {
-      const int index = todo_.front();
-      todo_.pop_front();
-      const State state = states_[index];
+    Search({}, [this](const State& state, int index) {
       StepPassing(state, index, kPassing);
       if (state.handler == kIdle) {
         StepPassing(state, index, kInterrupted);
@@ -69,13 +63,13 @@ class Model {
         StepHandler(state, index);
       }
       StepForking(state, index);
-    }
+    });
   }
 
   // A fork() while another thread is inside.
   [[nodiscard]] int Violations() const {
     int count = 0;
-    for (const State& state : states_) {
+    for (const State& state : states()) {
       const bool others[2] = {state.at[kPassing] == kInside, state.at[kInterrupted] == kInside};
       count += state.forking == kForking && (others[0] || others[1]);
       count += (state.handler == kForking || state.handler == kGuestForking) && others[0];
@@ -83,43 +77,7 @@ class Model {
     return count;
   }
 
-  // States from which no way leads to one that `good` accepts: threads wait for each other for ever.
-  template <typename Good>
-  [[nodiscard]] int Stuck(Good good) const {
-    std::vector<bool> reaches(states_.size());
-    std::deque<int> todo;
-    for (size_t i = 0; i < states_.size(); ++i) {
-      if (!good(states_[i])) continue;
-      reaches[i] = true;
-      todo.push_back(static_cast<int>(i));
-    }
-    while (!todo.empty()) {
-      const int index = todo.front();
-      todo.pop_front();
-      for (const int before : before_[index]) {
-        if (reaches[before]) continue;
-        reaches[before] = true;
-        todo.push_back(before);
-      }
-    }
-    int stuck = 0;
-    for (const bool reached : reaches) stuck += !reached;
-    return stuck;
-  }
-
-  [[nodiscard]] size_t size() const { return states_.size(); }
-
  private:
-  void Visit(const State& state, int from) {
-    const auto [found, fresh] = index_.emplace(state, static_cast<int>(states_.size()));
-    if (fresh) {
-      states_.push_back(state);
-      before_.emplace_back();
-      todo_.push_back(found->second);
-    }
-    if (from >= 0) before_[found->second].push_back(from);
-  }
-
   void StepPassing(const State& state, int index, Thread thread) {
     State next = state;
     uint8_t& at = next.at[thread];
@@ -213,10 +171,6 @@ class Model {
   }
 
   Defect defect_;
-  std::map<State, int> index_;
-  std::vector<State> states_;
-  std::vector<std::vector<int>> before_;
-  std::deque<int> todo_;
 };
 
 int StuckForks(const Model& model) {

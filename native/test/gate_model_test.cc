@@ -2,11 +2,10 @@
 // gate's sequentially consistent operations (gate.cc). The same search finds the errors of deliberately wrong gates.
 #include <array>
 #include <cstdint>
-#include <deque>
-#include <map>
 #include <vector>
 
 #include "harness.h"
+#include "state_space.h"
 
 namespace {
 
@@ -52,26 +51,22 @@ enum class Defect : uint8_t {
   kNoOwner,          // closers do not exclude each other
 };
 
-class Model {
+class Model : public forkheap::test::StateSpace<State> {
  public:
   explicit Model(Defect defect) : defect_(defect) {}
 
   // Visits every state that can be reached.
   void Run() {
-    Visit({}, -1);
-    while (!todo_.empty()) {
-      const int index = todo_.front();
-      todo_.pop_front();
-      const State state = states_[index];
+    Search({}, [this](const State& state, int index) {
       for (int i = 0; i < kEnterers; ++i) StepEnterer(state, index, i);
       for (int i = 0; i < kClosers; ++i) StepCloser(state, index, i);
-    }
+    });
   }
 
   // Closed, and somebody inside.
   [[nodiscard]] int Violations() const {
     int count = 0;
-    for (const State& state : states_) {
+    for (const State& state : states()) {
       bool closed = false;
       bool inside = false;
       for (const uint8_t at : state.closer) closed |= at == kClosed;
@@ -84,7 +79,7 @@ class Model {
   // States in which two have closed it at once.
   [[nodiscard]] int TwoClosers() const {
     int count = 0;
-    for (const State& state : states_) {
+    for (const State& state : states()) {
       int closed = 0;
       for (const uint8_t at : state.closer) closed += at == kClosed;
       count += closed > 1;
@@ -92,47 +87,7 @@ class Model {
     return count;
   }
 
-  // States from which no way leads to one that `good` accepts: threads wait for each other for ever.
-  template <typename Good>
-  [[nodiscard]] int Stuck(Good good) const {
-    std::vector<bool> reaches(states_.size());
-    std::deque<int> todo;
-    for (size_t i = 0; i < states_.size(); ++i) {
-      if (!good(states_[i])) continue;
-      reaches[i] = true;
-      todo.push_back(static_cast<int>(i));
-    }
-    while (!todo.empty()) {
-      const int index = todo.front();
-      todo.pop_front();
-      for (const int before : before_[index]) {
-        if (reaches[before]) continue;
-        reaches[before] = true;
-        todo.push_back(before);
-      }
-    }
-    int stuck = 0;
-    for (const bool reached : reaches) stuck += !reached;
-    return stuck;
-  }
-
-  [[nodiscard]] size_t size() const { return states_.size(); }
-  [[nodiscard]] size_t steps() const { return steps_; }
-
  private:
-  void Visit(const State& state, int from) {
-    const auto [found, fresh] = index_.emplace(state, static_cast<int>(states_.size()));
-    if (fresh) {
-      states_.push_back(state);
-      before_.emplace_back();
-      todo_.push_back(found->second);
-    }
-    if (from >= 0) {
-      before_[found->second].push_back(from);
-      ++steps_;
-    }
-  }
-
   static void MarkUsed(State* state, int i) {
     if (state->used < i + 1) state->used = static_cast<uint8_t>(i + 1);
   }
@@ -226,11 +181,6 @@ class Model {
   }
 
   Defect defect_;
-  std::map<State, int> index_;
-  std::vector<State> states_;
-  std::vector<std::vector<int>> before_;
-  std::deque<int> todo_;
-  size_t steps_ = 0;
 };
 
 int ViolationsWith(Defect defect) {
