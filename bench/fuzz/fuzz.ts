@@ -1,6 +1,7 @@
 import { gunzipSync } from 'node:zlib';
+import type { Manifest } from '../../src/capture/manifest.js';
 import { ForkheapError } from '../../src/errors.js';
-import { parseManifest } from '../../src/files/manifest-file.js';
+import { parseManifest, toMapping } from '../../src/files/manifest-file.js';
 import { parseHeapText } from '../../src/profile/parse.js';
 import { parsePprof } from '../../src/profile/pprof.js';
 import { toPprof } from '../../src/report/pprof.js';
@@ -14,7 +15,7 @@ const MAPS = `MAPPED_LIBRARIES:
 const STACKS = `     3:      300 [     4:      400] @ 0x7f0000010101 0x7ec0000000000018 0x00400201
      1:      200 [     3:      500] @ 0x7f0000030001 0x00400201 0x00400201
 `;
-const MANIFEST = {
+const MANIFEST: Manifest = {
   ...{ forkheap: '0.1.0', pid: 7, parentPid: 1, kind: 'child', startTime: '', profileTime: '', argv: ['node', 'a.js'] },
   ...{
     cwd: '/',
@@ -27,6 +28,45 @@ const MANIFEST = {
   ...{ stacks: 9, truncatedStacks: 1, dumps: ['a_7.0001.heap'], exit: { code: 0, signal: null } },
   mappings: [{ start: '0x400000', limit: '0x500000', offset: '0x0', file: '/opt/app/node', buildId: 'ab' }],
   code: [{ address: '0x7ec0000000000018', name: 'JS:~get x file:///srv/%C3%BC/app.js:3:23' }],
+};
+/** With all that a manifest may have. */
+const FULL_MANIFEST: Required<Manifest> = {
+  ...MANIFEST,
+  mode: 'sampled',
+  sampleInterval: 524288,
+  guessedStacks: 2,
+  maxOverhead: 0.05,
+  changes: [
+    {
+      time: '2026-01-31T23:59:59.000Z',
+      from: { mode: 'exact', sampleInterval: 0 },
+      to: { mode: 'sampled', sampleInterval: 524288 },
+      overhead: 0.2,
+      dump: 'a_7.0001.heap',
+    },
+  ],
+  code: [
+    {
+      address: '0x7ec0000000000018',
+      name: 'JS:~get x file:///srv/app.js:3:23',
+      line: 5,
+      column: 9,
+      inlinedIn: 'JS:*y /a.js:1:1',
+    },
+  ],
+  leakCheck: {
+    mode: 'normal',
+    checks: [
+      { name: 'whole program', dump: 'a_7.0001.heap', bytes: 100, objects: 1, error: null },
+      {
+        name: 'queries',
+        dump: null,
+        bytes: 0,
+        objects: 0,
+        error: { code: 'ERR_FORKHEAP_LEAK_CHECK_FAILED', message: 'x' },
+      },
+    ],
+  },
 };
 
 interface Target {
@@ -64,11 +104,12 @@ function makeTargets(): Target[] {
     },
     {
       name: 'manifests',
-      seeds: [text(JSON.stringify(MANIFEST))],
+      seeds: [text(JSON.stringify(MANIFEST)), text(JSON.stringify(FULL_MANIFEST))],
       lines: false,
       parse: (bytes) => {
         const manifest = parseManifest(Buffer.from(bytes).toString('utf8'), PATH);
         codeFrames(manifest?.code ?? []);
+        manifest?.mappings.map(toMapping);
       },
     },
   ];
