@@ -1,7 +1,5 @@
 #include "block_table.h"
 
-#include "pages.h"
-
 namespace forkheap {
 
 // Runs inside malloc, with the lock held. Leaves one place in four empty at least.
@@ -62,22 +60,26 @@ void BlockTable::Part::RemovePage(Page* page) {
   }
 }
 
+// Runs inside malloc, with the lock held. What is left in the old place becomes arrays.
+bool BlockTable::Part::HasRoom(uint32_t count, Store* store) {
+  if (static_cast<size_t>(end - next) >= count) return true;
+  for (uint32_t array_class = kClasses - 1; array_class > 0; --array_class) {
+    for (; static_cast<size_t>(end - next) >= EntriesOf(array_class); next += EntriesOf(array_class)) {
+      FreeArray(next, array_class);
+    }
+  }
+  return store->Take(&next, &end);
+}
+
 // Runs inside malloc, with the lock held. Empty.
-BlockTable::Entry* BlockTable::Part::NewArray(uint32_t array_class) {
+BlockTable::Entry* BlockTable::Part::NewArray(uint32_t array_class, Store* store) {
   const uint32_t count = EntriesOf(array_class);
   if (Entry* array = free_arrays[array_class]; array != nullptr) {
     free_arrays[array_class] = reinterpret_cast<Entry*>(array->stack);
     for (uint32_t i = 0; i < count; ++i) array[i] = {0, 0};
     return array;
   }
-  if (next == nullptr || static_cast<size_t>(end - next) < count) {
-    auto* chunk = Pages<Entry>(kChunkEntries);
-    if (chunk == nullptr) return nullptr;
-    chunk->stack = reinterpret_cast<uintptr_t>(chunks);
-    chunks = chunk;
-    next = chunk + 1;
-    end = chunk + kChunkEntries;
-  }
+  if (!HasRoom(count, store)) return nullptr;
   Entry* array = next;
   next += count;
   return array;
@@ -90,10 +92,10 @@ void BlockTable::Part::FreeArray(Entry* array, uint32_t array_class) {
 }
 
 // Runs inside malloc, with the lock held. An array, or one of twice the size.
-bool BlockTable::Part::Grow(Page* page) {
+bool BlockTable::Part::Grow(Page* page, Store* store) {
   const uint32_t array_class = page->array_class + 1;
   if (array_class == kClasses) return false;
-  Entry* larger = NewArray(array_class);
+  Entry* larger = NewArray(array_class, store);
   if (larger == nullptr) return false;
   const uint32_t mask = EntriesOf(array_class) - 1;
   const Entry* old = page->array_class == 0 ? &page->only : page->entries;
@@ -111,7 +113,7 @@ bool BlockTable::Part::Grow(Page* page) {
 }
 
 // Runs inside malloc, with the lock held.
-bool BlockTable::Part::Put(Page* page, const Entry& entry, Block* before) {
+bool BlockTable::Part::Put(Page* page, const Entry& entry, Block* before, Store* store) {
   const uint64_t place = entry.place_and_size & kPlace;
   if (page->array_class == 0) {
     const bool same = page->live == 1 && (page->only.place_and_size & kPlace) == place;
@@ -121,7 +123,7 @@ bool BlockTable::Part::Put(Page* page, const Entry& entry, Block* before) {
       page->live = 1;
       return true;
     }
-    if (!Grow(page)) return false;
+    if (!Grow(page, store)) return false;
   }
   for (;;) {
     const uint32_t count = EntriesOf(page->array_class);
@@ -137,7 +139,7 @@ bool BlockTable::Part::Put(Page* page, const Entry& entry, Block* before) {
       ++page->live;
       return true;
     }
-    if (!Grow(page)) return false;
+    if (!Grow(page, store)) return false;
   }
 }
 
@@ -175,11 +177,36 @@ bool BlockTable::Add(uintptr_t address, Block block, Block* before) {
   const SpinGuard guard(part.lock);
   Page* page = part.FindPage(number, true);
   if (page == nullptr) return false;
-  if (part.Put(page, {PlaceInPage(address) | static_cast<uint64_t>(block.size) << kSizeShift, block.stack}, before)) {
-    return true;
-  }
+  const Entry entry = {PlaceInPage(address) | static_cast<uint64_t>(block.size) << kSizeShift, block.stack};
+  if (part.Put(page, entry, before, &store_)) return true;
   if (page->live == 0) part.RemovePage(page);
   return false;
+}
+
+bool BlockTable::Store::Take(Entry** begin, Entry** end) {
+  const SpinGuard guard(lock_);
+  if (regions_ == nullptr || taken_ == kRegionEntries) {
+    auto* region = regions_ == nullptr ? Pages<Entry>(kRegionEntries) : HugePage<Entry>();
+    if (region == nullptr) return false;
+    region->stack = reinterpret_cast<uintptr_t>(regions_);
+    regions_ = region;
+    taken_ = 0;
+  }
+  // The entry that leads to the next region is not for taking.
+  *begin = regions_ + (taken_ == 0 ? 1 : taken_);
+  taken_ += kPieceEntries;
+  *end = regions_ + taken_;
+  return true;
+}
+
+void BlockTable::Store::Clear() {
+  while (regions_ != nullptr) {
+    auto* behind = reinterpret_cast<Entry*>(regions_->stack);
+    FreePages(regions_, kRegionEntries);
+    regions_ = behind;
+  }
+  taken_ = 0;
+  lock_.Unlock();
 }
 
 BlockTable::Block BlockTable::Remove(uintptr_t address) {
@@ -195,17 +222,13 @@ BlockTable::Block BlockTable::Remove(uintptr_t address) {
 void BlockTable::Clear() {
   for (Part& part : parts_) {
     FreePages(part.pages, part.page_count);
-    for (Entry* chunk = part.chunks; chunk != nullptr;) {
-      auto* behind = reinterpret_cast<Entry*>(chunk->stack);
-      FreePages(chunk, kChunkEntries);
-      chunk = behind;
-    }
     part.pages = nullptr;
     part.page_count = part.live = part.used = 0;
     for (Entry*& array : part.free_arrays) array = nullptr;
-    part.chunks = part.next = part.end = nullptr;
+    part.next = part.end = nullptr;
     part.lock.Unlock();
   }
+  store_.Clear();
 }
 
 }  // namespace forkheap

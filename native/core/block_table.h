@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "pages.h"
 #include "spin_lock.h"
 
 namespace forkheap {
@@ -50,6 +51,23 @@ class BlockTable {
   static constexpr uint32_t kClasses = 10;
   static uint32_t EntriesOf(uint32_t array_class) { return 2U << array_class; }
 
+  // Where the parts have their room from, a piece at a time. Small programs do with the first region.
+  class Store {
+   public:
+    // Runs inside malloc, with a part's lock held. False when there is no memory.
+    bool Take(Entry** begin, Entry** end);
+    void Clear();
+
+   private:
+    static constexpr size_t kRegionEntries = kHugePage / sizeof(Entry);
+    // Room for the largest array at least, also in the first piece of a region.
+    static constexpr size_t kPieceEntries = 2048;
+
+    SpinLock lock_;
+    Entry* regions_ = nullptr;  // whose first entry leads to the next one
+    size_t taken_ = 0;          // of the last one
+  };
+
   struct alignas(64) Part {
     SpinLock lock;
     uint32_t page_count = 0;
@@ -57,20 +75,19 @@ class BlockTable {
     uint32_t used = 0;  // live ones, and places of removed ones
     Page* pages = nullptr;
     Entry* free_arrays[kClasses] = {};
-    Entry* chunks = nullptr;  // whose first entry leads to the next one
-    Entry* next = nullptr;    // room in the last chunk
+    Entry* next = nullptr;  // room for arrays
     Entry* end = nullptr;
 
     bool MakeRoom();
+    bool HasRoom(uint32_t count, Store* store);
     Page* FindPage(uint64_t number, bool add);
     void RemovePage(Page* page);
-    Entry* NewArray(uint32_t array_class);
+    Entry* NewArray(uint32_t array_class, Store* store);
     void FreeArray(Entry* array, uint32_t array_class);
-    bool Grow(Page* page);
-    bool Put(Page* page, const Entry& entry, Block* before);
+    bool Grow(Page* page, Store* store);
+    bool Put(Page* page, const Entry& entry, Block* before, Store* store);
     bool Take(Page* page, uint64_t place, Block* block);
   };
-  static constexpr size_t kChunkEntries = (256 << 10) / sizeof(Entry);
 
   static uint64_t HashOf(uint64_t number) { return number * 0x9e3779b97f4a7c15; }
   static uint32_t PlaceOf(uint64_t number, uint32_t page_count) {
@@ -89,6 +106,7 @@ class BlockTable {
   static uint64_t PlaceInPage(uintptr_t address) { return (address >> 3 & 511) + 1; }
 
   Part parts_[kParts];
+  Store store_;
 };
 
 }  // namespace forkheap

@@ -1,7 +1,5 @@
 #include "stack_table.h"
 
-#include "pages.h"
-
 namespace forkheap {
 
 namespace {
@@ -75,7 +73,8 @@ StackTable::Id StackTable::Allocate(int depth) {
     if (used + WordsOf(depth) <= kChunkWords) return (chunk - 1) * kChunkWords + used;
   }
   if (chunk == kChunks) return 0;
-  auto* words = Pages<uint64_t>(kChunkWords);
+  // Small programs do with the first chunk.
+  auto* words = chunk == 0 ? Pages<uint64_t>(kChunkWords) : HugePage<uint64_t>();
   if (words == nullptr) return 0;
   const uint32_t first = chunk == 0 ? kFirstWord : 0;
   chunks_[chunk].store(words, std::memory_order_relaxed);

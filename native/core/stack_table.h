@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "pages.h"
 #include "spin_lock.h"
 
 namespace forkheap {
@@ -77,7 +78,7 @@ class StackTable {
   void Clear();
 
  private:
-  static constexpr uint32_t kChunkWords = 1 << 17;  // 1 MiB
+  static constexpr uint32_t kChunkWords = kHugePage / sizeof(uint64_t);
   static constexpr uint32_t kChunks = UINT32_MAX / kChunkWords + 1;
   static constexpr uint32_t kFirstWord = 1;  // so that no stack has number 0
   static constexpr uint32_t kFirstIndex = 1 << 12;
