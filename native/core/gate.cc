@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <climits>
 #include <ctime>
 
 #include "thread_state.h"
@@ -22,6 +21,9 @@ namespace {
 
 // Of a thread that forks as a guest; the gate keeps its owner's.
 thread_local sigset_t t_guest_signals __attribute__((tls_model("initial-exec")));
+
+// The longest sleep of a thread that waits for the gate, should the thread that is to wake it come to nothing.
+constexpr long kNapNs = 4'000'000;
 
 int64_t NowMs() {
   timespec now{};
@@ -100,11 +102,34 @@ void Gate::SetInside(uint32_t slot, bool inside) {
 }
 
 // Runs inside malloc: a futex wait, no lock is held.
+void Gate::SleepWhile(uint32_t closed) {
+  const timespec nap{0, kNapNs};
+  syscall(SYS_futex, reinterpret_cast<uint32_t*>(&closed_), FUTEX_WAIT_PRIVATE, closed, &nap, nullptr, 0);
+}
+
+// Runs inside malloc.
+void Gate::WakeOne() {
+  syscall(SYS_futex, reinterpret_cast<uint32_t*>(&closed_), FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+}
+
+// Runs inside malloc.
 void Gate::WaitUntilOpen() {
   const int saved_errno = errno;
+  bool slept = false;
   while (const uint32_t now = closed_.load(std::memory_order_seq_cst)) {
-    syscall(SYS_futex, reinterpret_cast<uint32_t*>(&closed_), FUTEX_WAIT_PRIVATE, now, nullptr, nullptr, 0);
+    SleepWhile(now);
+    slept = true;
   }
+  if (slept) WakeOne();
+  errno = saved_errno;
+}
+
+void Gate::PauseWhileClosed() {
+  const uint32_t now = closed_.load(std::memory_order_relaxed);
+  if (now == 0 || t_state.depth > 0 || t_state.closings > 0) return;
+  const int saved_errno = errno;
+  SleepWhile(now);
+  WakeOne();
   errno = saved_errno;
 }
 
@@ -216,7 +241,7 @@ void Gate::OpenForAll() {
     Sleep(20'000);
   }
   closer_.store(0, std::memory_order_seq_cst);
-  syscall(SYS_futex, reinterpret_cast<uint32_t*>(&closed_), FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
+  WakeOne();
   RestoreSignals(signals);
 }
 

@@ -7,6 +7,10 @@
 // All four are sequentially consistent, so either the newcomer sees the gate closed or the closer sees the newcomer
 // inside. A slot belongs to one thread, so fork() in a signal handler can tell its own thread from the others at any
 // instruction.
+//
+// The thread that opens the gate wakes one of those that wait for it, which wakes the next one: were all of them woken
+// at a time, fork() would return only after their slices of the processor. None relies on being woken: they sleep for
+// milliseconds, and look again.
 #pragma once
 
 #include <atomic>
@@ -24,6 +28,10 @@ class Gate {
 
   // Runs inside malloc.
   void Leave();
+
+  // Runs inside malloc, outside the gate and all locks: while another thread forks, sleeps for some milliseconds at
+  // most. For calls that the gate need not stop, but that would hold up the fork.
+  void PauseWhileClosed();
 
   // Runs in the prepare handler. Returns true when nobody else is inside. Returns false after `timeout_ms`: a thread
   // that never came back (a signal handler that jumped out of malloc) must not stop the host's fork() for ever.
@@ -55,6 +63,8 @@ class Gate {
   uint32_t ClaimSlot();
   void SetInside(uint32_t slot, bool inside);
   void WaitUntilOpen();
+  void SleepWhile(uint32_t closed);
+  void WakeOne();
   void ForgetEndedThreads();
   [[nodiscard]] bool IsInside() const;
   bool EnterAsGuest();

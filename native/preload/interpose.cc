@@ -96,6 +96,8 @@ bool FromGperftools(const void* return_address) {
 void SamplerTick() {
   if (forkheap::t_state.depth != 0) return;
   const bool may_allocate = g_gperftools.may_allocate_in_sampler();
+  // What comes next takes pageheap_lock, for which tcmalloc's prepare handler waits with all who want it.
+  g_gate.PauseWhileClosed();
   if (may_allocate && g_session.state() == forkheap::Session::State::kForkPending) {
     forkheap::GateGuard gate(g_gate);
     if (gate.entered()) g_session.EnterHook();
