@@ -3,41 +3,74 @@
 //
 //   busy-forks CHILDREN THREADS BLOCKS BYTES [STOP_AFTER_HUNG]
 //
-// Prints: {"children":…,"hung":…,"crashed":…,"forkUsMedian":…,"forkUsP99":…,"waitUsMedian":…,"waitUsP99":…}, where
-// wait is the part of fork() that the prepare handlers of all libraries take.
+// Prints:
+// {"children":…,"hung":…,"crashed":…,"forkUs":[…],"prepareUs":[…],"middleUs":[…],"returnUs":[…],"waitingUs":[…]}, each
+// the median and the 99th percentile. fork() has three parts: the prepare handlers of all libraries; the C library's
+// locks and the kernel's fork; the parent handlers and the way back. Waiting is the part of all three in which the
+// thread was ready or asleep, but not on a processor.
 #include <pthread.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <thread>
 #include <vector>
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr int kLimitSeconds = 10;
 
-Clock::time_point prepare_began;
-Clock::time_point prepare_ended;
+struct Moment {
+  double wall;
+  double processor;  // of this thread
+};
 
-// Prepare handlers run in the reverse order: what is registered before any library's constructor has run comes last.
-void RegisterLast() {
-  pthread_atfork([] { prepare_ended = Clock::now(); }, nullptr, nullptr);
+double Microseconds(clockid_t clock) {
+  timespec now{};
+  clock_gettime(clock, &now);
+  return static_cast<double>(now.tv_sec) * 1e6 + static_cast<double>(now.tv_nsec) / 1e3;
 }
-__attribute__((section(".preinit_array"), used)) void (*const register_last)() = RegisterLast;
 
-double Microseconds(Clock::duration time) { return std::chrono::duration<double, std::micro>(time).count(); }
+Moment Now() { return {Microseconds(CLOCK_MONOTONIC), Microseconds(CLOCK_THREAD_CPUTIME_ID)}; }
+
+Moment prepare_ended;
+Moment parent_began;
+
+// Prepare handlers run in the reverse order: what is registered before any library's constructor has run comes last
+// there, and first in the parent.
+void RegisterOutermost() {
+  pthread_atfork([] { prepare_ended = Now(); }, [] { parent_began = Now(); }, nullptr);
+}
+__attribute__((section(".preinit_array"), used)) void (*const register_outermost)() = RegisterOutermost;
 
 double Percentile(std::vector<double> numbers, size_t percent) {
   std::sort(numbers.begin(), numbers.end());
   return numbers[numbers.size() * percent / 100];
+}
+
+struct Parts {
+  std::vector<double> fork;
+  std::vector<double> prepare;
+  std::vector<double> middle;
+  std::vector<double> back;
+  std::vector<double> waiting;
+
+  void Add(const Moment& began, const Moment& ended) {
+    fork.push_back(ended.wall - began.wall);
+    prepare.push_back(prepare_ended.wall - began.wall);
+    middle.push_back(parent_began.wall - prepare_ended.wall);
+    back.push_back(ended.wall - parent_began.wall);
+    waiting.push_back(fork.back() - (ended.processor - began.processor));
+  }
+};
+
+void Print(const char* name, const std::vector<double>& numbers) {
+  printf(",\"%s\":[%.0f,%.0f]", name, Percentile(numbers, 50), Percentile(numbers, 99));
 }
 
 // The last block; the others are lost on purpose.
@@ -81,23 +114,18 @@ int main(int argc, char** argv) {
   int forked = 0;
   int hung = 0;
   int crashed = 0;
-  std::vector<double> latencies;
-  std::vector<double> waits;
-  latencies.reserve(static_cast<size_t>(children));
-  waits.reserve(static_cast<size_t>(children));
-  pthread_atfork([] { prepare_began = Clock::now(); }, nullptr, nullptr);
+  Parts parts;
   for (; forked < children && hung < stop_after; ++forked) {
     int ends[2];
     if (pipe(ends) != 0) return 1;
-    const auto before = Clock::now();
+    const Moment began = Now();
     const pid_t child = fork();
     if (child == 0) {
       close(ends[0]);
       for (int i = 0; i < blocks; ++i) KeepBlock(bytes);
       exit(0);  // NOLINT(concurrency-mt-unsafe): the child has one thread
     }
-    latencies.push_back(Microseconds(Clock::now() - before));
-    waits.push_back(Microseconds(prepare_ended - prepare_began));
+    parts.Add(began, Now());
     close(ends[1]);
     if (!EndsInTime(ends[0])) {
       ++hung;
@@ -110,9 +138,13 @@ int main(int argc, char** argv) {
   }
   stop = true;
   for (std::thread& worker : workers) worker.join();
-  printf("{\"children\":%d,\"hung\":%d,\"crashed\":%d,\"forkUsMedian\":%.0f,\"forkUsP99\":%.0f,", forked, hung, crashed,
-         Percentile(latencies, 50), Percentile(latencies, 99));
-  printf("\"waitUsMedian\":%.0f,\"waitUsP99\":%.0f}\n", Percentile(waits, 50), Percentile(waits, 99));
+  printf("{\"children\":%d,\"hung\":%d,\"crashed\":%d", forked, hung, crashed);
+  Print("forkUs", parts.fork);
+  Print("prepareUs", parts.prepare);
+  Print("middleUs", parts.middle);
+  Print("returnUs", parts.back);
+  Print("waitingUs", parts.waiting);
+  puts("}");
   fflush(stdout);
   return hung + crashed == 0 ? 0 : 1;
 }

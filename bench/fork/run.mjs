@@ -154,20 +154,27 @@ for (const name of options.only?.split(',') ?? Object.keys(cases)) {
     console.error(`${name}: ${line}${files === undefined ? '' : `, ${files} whole files, ${wrong} wrong`}`);
 }
 
-const milliseconds = (us) => (us === undefined ? '' : (us / 1000).toFixed(2));
+const milliseconds = (us) => us.map((one) => (one / 1000).toFixed(2));
+const parts = {
+  forkUs: 'fork()',
+  prepareUs: 'prepare handlers',
+  middleUs: 'C library and kernel',
+  returnUs: 'parent handlers and return',
+  waitingUs: 'of all: not on a processor',
+};
+const timed = results.filter((result) => result.forkUs !== undefined);
+const times =
+  timed.length === 0
+    ? ''
+    : `
+What fork() takes in the parent, in milliseconds: median and 99th percentile.
+
+${table(
+  ['', ...Object.values(parts).flatMap((part) => [part, 'p99'])],
+  timed.map((result) => [cases[result.name].name, ...Object.keys(parts).flatMap((part) => milliseconds(result[part]))]),
+)}`;
 const text = `${table(
-  [
-    '',
-    'forked',
-    'hung',
-    'crashed',
-    'whole profiles',
-    'of these wrong',
-    'fork() median, ms',
-    'p99, ms',
-    'of this, prepare handlers: median, ms',
-    'p99, ms',
-  ],
+  ['', 'forked', 'hung', 'crashed', 'whole profiles', 'of these wrong'],
   results.map((result) => [
     cases[result.name].name,
     result.children,
@@ -175,12 +182,8 @@ const text = `${table(
     result.crashed,
     result.files ?? '',
     result.wrong ?? '',
-    milliseconds(result.forkUsMedian),
-    milliseconds(result.forkUsP99),
-    milliseconds(result.waitUsMedian),
-    milliseconds(result.waitUsP99),
   ]),
-)}
+)}${times}
 Measured ${where}.
 `;
 if (options.json) console.log(JSON.stringify(results));
