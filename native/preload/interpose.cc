@@ -105,6 +105,11 @@ void SamplerTick() {
   g_session.Checkpoint(static_cast<uint64_t>(g_session.sample_interval()), may_allocate);
 }
 
+// So many frames are asked for by the leak checker's list of mapped regions, which takes what the dynamic linker has
+// mapped for roots. gperftools' own regions, its table of blocks among them, would be the linker's where that was the
+// caller of malloc(). 2.10 asks MallocHook_GetCallerStackTrace, 2.16 GetStackTrace.
+constexpr int kRegionDepth = 1;
+
 using HookFunction = int (*)(NewHook);
 
 // Runs inside malloc, at the end of a sampled child's first allocation, where gperftools' sampler allows none.
@@ -155,15 +160,14 @@ FORKHEAP_EXPORT int MallocHook_RemoveDeleteHook(DeleteHook hook) {
 // Runs inside malloc. The stack of the caller of the allocation function: gperftools' own frames are left out by
 // address, so skip_count has nothing to skip.
 FORKHEAP_EXPORT int MallocHook_GetCallerStackTrace(void** result, int max_depth, int /*skip_count*/) {
-  // One frame is asked for by the leak checker's list of mapped regions, which takes what the dynamic linker has mapped
-  // for roots. gperftools' own regions would be the linker's, where that was the caller of malloc().
-  if (max_depth == 1) return 0;
+  if (max_depth == kRegionDepth) return 0;
   return forkheap::g_unwinder.Walk(FORKHEAP_CALLER_REGISTERS(), result, max_depth);
 }
 
 // Runs inside malloc; on gperftools 2.10 to 2.15 also with pageheap_lock held.
 // NOLINTNEXTLINE(readability-identifier-naming): gperftools' name
 __attribute__((visibility("default"))) int GetStackTrace(void** result, int max_depth, int /*skip_count*/) {
+  if (max_depth == kRegionDepth) return 0;
   if (max_depth != forkheap::Gperftools::kSamplerDepth) {
     return forkheap::g_unwinder.Walk(FORKHEAP_CALLER_REGISTERS(), result, max_depth);
   }

@@ -23,7 +23,7 @@ for (const name of ['native-fork.cjs', 'fork-child.mjs', 'cluster-worker.mjs', '
       t.match(process, { kind, verdict: 'leaked', reason: '' });
       t.equal(check?.name, kind === 'fork' ? 'forked child' : 'whole program');
       const objects = check?.objects ?? 0;
-      t.ok(objects >= 0.95 * blocks && objects <= blocks, `${kind}: ${objects} of ${blocks} blocks`);
+      t.ok(objects >= 0.95 * blocks && objects <= blocks, `${kind}: ${objects} of ${blocks} blocks, others ${JSON.stringify(check?.others)}`);
       t.equal(check?.bytes, objects * 1000);
       t.ok(
         check?.findings.every(({ owner, stack }) => owner === '(program)' && stack[0]?.name === 'leaky::LeakBlocks'),

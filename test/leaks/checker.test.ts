@@ -106,6 +106,23 @@ t.test('memory that other threads give back meanwhile hides nothing', async (t) 
   t.ok(report.objects >= 19900, `${report.objects} of 20,000 blocks`);
 });
 
+t.test('where the heap grows for the dynamic linker it is no root', async (t) => {
+  const library = compile(t, 'nothing.cc', 'nothing.so', '-shared', '-fPIC', '-Wl,-z,nodelete');
+  const report = await withChecker<LeakReport>(
+    t,
+    `const { copyFileSync } = require('node:fs');
+     const checker = new HeapLeakChecker('loaded');
+     for (let i = 0; i < 800; i++) {
+       copyFileSync(${JSON.stringify(library)}, ${JSON.stringify(library)} + i);
+       try { process.dlopen({ exports: {} }, ${JSON.stringify(library)} + i) } catch {}
+       if (i % 100 === 99) leaky.leak(200, 1000);
+     }
+     checker.noLeaks();
+     print(checker.report())`,
+  );
+  t.ok(report.objects >= 1580, `${report.objects} of 1,600 blocks`);
+});
+
 t.test('the check of the whole program, as often as wanted', async (t) => {
   const answers = await withChecker<boolean[]>(
     t,
