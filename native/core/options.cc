@@ -114,6 +114,11 @@ void ReadEnvironment(Options* options, Environment* environment) {
   options->dump_inuse = Number("FORKHEAP_DUMP_INUSE", 0, 0, INT64_MAX);
   options->dump_every_ms = Number("FORKHEAP_DUMP_EVERY_MS", 0, 0, INT32_MAX);
   options->dump_signal = static_cast<int32_t>(Number("FORKHEAP_DUMP_SIGNAL", 0, 0, SIGRTMAX));
+  if (options->mode == Mode::kCheck) {
+    // Its reports are all that it writes. What a profiled parent has left in the environment is about profiles.
+    options->control[0] = '\0';
+    options->dump_allocated = options->dump_inuse = options->dump_every_ms = options->dump_signal = 0;
+  }
   options->rolling = Is("FORKHEAP_ROLLING", "1");
   options->max_dumps = Number("FORKHEAP_MAX_DUMPS", 0, 0, INT32_MAX);
   options->max_bytes = Number("FORKHEAP_MAX_BYTES", 0, 0, INT64_MAX);

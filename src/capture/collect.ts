@@ -27,7 +27,7 @@ export async function requestDumps(control: string, timeout: number = defaultPat
   if (request === null) {
     throw new ForkheapError(
       'ERR_FORKHEAP_NO_FILES',
-      `no control file ${control}: give the prefix of a tree that was started by this version of forkheap`,
+      `no control file ${control}: give the prefix of a tree that this version of forkheap run has started; one that forkheap check watches makes no dumps`,
       { path: control },
     );
   }

@@ -165,6 +165,13 @@ function leakCheckEnvironment(
       "leakCheck cannot go together with mode or autoStart: gperftools' leak checker starts with the process, and takes the place of its heap profiler",
     );
   }
+  const dumps = (['dumpAllocated', 'dumpInuse', 'dumpEvery', 'dumpSignal'] as const).filter((name) => options[name]);
+  if (dumps.length > 0) {
+    throw new ForkheapError(
+      'ERR_FORKHEAP_INVALID_ARGUMENT',
+      `leakCheck cannot go together with ${dumps.join(', ')}: a leak check writes a report at the end, and no dumps`,
+    );
+  }
   requireLeakChecker();
   return withProfile(env, {
     FORKHEAP_PREFIX: checked.prefix,

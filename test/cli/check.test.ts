@@ -23,7 +23,10 @@ for (const name of ['native-fork.cjs', 'fork-child.mjs', 'cluster-worker.mjs', '
       t.match(process, { kind, verdict: 'leaked', reason: '' });
       t.equal(check?.name, kind === 'fork' ? 'forked child' : 'whole program');
       const objects = check?.objects ?? 0;
-      t.ok(objects >= 0.95 * blocks && objects <= blocks, `${kind}: ${objects} of ${blocks} blocks, others ${JSON.stringify(check?.others)}`);
+      t.ok(
+        objects >= 0.95 * blocks && objects <= blocks,
+        `${kind}: ${objects} of ${blocks} blocks, others ${JSON.stringify(check?.others)}`,
+      );
       t.equal(check?.bytes, objects * 1000);
       t.ok(
         check?.findings.every(({ owner, stack }) => owner === '(program)' && stack[0]?.name === 'leaky::LeakBlocks'),
@@ -160,6 +163,22 @@ t.test('a gperftools without leak checker', async (t) => {
   const { code, stdout, stderr } = await cli(t, ['check', '--', 'node', '-e', '1'], { env: { FORKHEAP_TCMALLOC } });
   t.same([code, stdout], [2, '']);
   t.match(stderr, /2\.10 to 2\.16.*checkNativeLeaks\(\).*\[ERR_FORKHEAP_LEAK_CHECKER_UNSUPPORTED\]/);
+});
+
+t.test('a leak check makes no dumps, whatever the environment of a profiled parent says', async (t) => {
+  const prefix = tempPrefix(t);
+  const code = `for (let i = 0; i < 2000; i++) require('node:zlib').gzipSync(Buffer.alloc(1000));
+    const { readdirSync } = require('node:fs');
+    console.log(readdirSync(process.argv[1]).filter((name) => /heap$|control$/.test(name)).length)`;
+  const env = { FORKHEAP_DUMP_EVERY_MS: '1', FORKHEAP_DUMP_ALLOCATED: '1000', FORKHEAP_DUMP_INUSE: '1000' };
+  const command = [...script(code), dirname(prefix)];
+  const { code: status, stdout, stderr } = await cli(t, ['check', '--prefix', prefix, '--', ...command], { env });
+  t.equal(status, 0, stderr);
+  t.equal(stdout, '0\n', 'files');
+  t.match(stderr, /^no leaks: 1 process without leaks\nreports: \S+\n$/, 'nor a word about them');
+  for (const path of [prefix, dirname(prefix)]) {
+    t.match(await cli(t, ['dump', path]), { code: 2, stderr: /forkheap check watches makes .*ERR_FORKHEAP_NO_FILES/ });
+  }
 });
 
 t.test('a heap profile refuses HEAPCHECK', async (t) => {

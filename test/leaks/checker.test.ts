@@ -253,6 +253,7 @@ t.test('a process without an active checker, and one with the stub of gperftools
 t.test('options that exclude each other', async (t) => {
   t.throws(() => heapProfileEnv({ leakCheck: 'all' as 'local' }), { code: 'ERR_FORKHEAP_INVALID_ARGUMENT' });
   t.throws(() => heapProfileEnv({ leakCheck: 'local', mode: 'exact' }), { code: 'ERR_FORKHEAP_INVALID_ARGUMENT' });
+  t.throws(() => heapProfileEnv({ leakCheck: 'local', dumpEvery: 1000 }), { code: 'ERR_FORKHEAP_INVALID_ARGUMENT' });
   t.throws(() => heapProfileEnv({}, { HEAPCHECK: 'normal' }), { code: 'ERR_FORKHEAP_INVALID_ARGUMENT' });
   const code = await withChecker<string>(
     t,

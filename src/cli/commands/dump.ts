@@ -20,7 +20,7 @@ function controlsAt(path: string): string[] {
   if (found.length > 0) return found.map((name) => join(path, name));
   throw new ForkheapError(
     'ERR_FORKHEAP_NO_FILES',
-    `no process tree has its files in ${path}: give its prefix or folder`,
+    `no process of a tree can be asked for dumps in ${path}: give the prefix or folder of forkheap run; a tree that forkheap check watches makes none`,
     {
       path,
     },
