@@ -5,10 +5,12 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdlib>
 #include <cstring>
 #include <string_view>
 
 #include "code_map.h"
+#include "engine_flags.h"
 #include "pages.h"
 
 namespace forkheap {
@@ -287,25 +289,30 @@ void OnCodeEvent(JitCodeEvent* event) {
   }
 }
 
-// Makes the engine tell lines for all code that it will compile, and keep to the tiers that tell them.
-void AskForLines() {
+// Makes the engine tell lines for all code that it will compile, and keep to the tiers that tell them where that is
+// wanted.
+void AskForLines(Tiers tiers) {
   int in_frame = 0;
   uint32_t header = 0;
-  const auto set_flags = Find<void (*)(const char*)>("_ZN2v82V818SetFlagsFromStringEPKc");
-  const bool known = g_scripts.known() && set_flags != nullptr &&
-                     FindConstant("v8dbg_off_fp_bytecode_offset", &in_frame) && in_frame == kBytecodeOffsetInFrame &&
+  const bool known = g_scripts.known() && FindConstant("v8dbg_off_fp_bytecode_offset", &in_frame) &&
+                     in_frame == kBytecodeOffsetInFrame &&
                      FindConstant("v8dbg_class_BytecodeArray__data__uintptr_t", &header);
   if (!known) {
     g_scripts = {};
     return;
   }
   g_code_map.sites().SetBytecodeHeader(header - 1);  // what points to an object points one byte into it
-  set_flags("--no-enable-lazy-source-positions --no-sparkplug --no-maglev");
+  g_engine_flags.Set("--no-enable-lazy-source-positions", "--enable-lazy-source-positions");
+  if (tiers == Tiers::kAll) return;
+  g_engine_flags.Set("--no-sparkplug", "--sparkplug");
+  g_engine_flags.Set("--no-maglev", "--maglev");
+  // Code from a cache tells no lines: the program's own is to be compiled.
+  if (getenv("NODE_COMPILE_CACHE") != nullptr) g_engine_flags.Show();  // NOLINT(concurrency-mt-unsafe): read only
 }
 
 }  // namespace
 
-bool WatchJavaScript() {
+bool WatchJavaScript(Tiers tiers) {
   g_current_isolate = Find<void* (*)()>("_ZN2v87Isolate10GetCurrentEv");
   const auto set_handler = Find<void (*)(void*, int, void (*)(JitCodeEvent*))>(
       "_ZN2v87Isolate22SetJitCodeEventHandlerENS_19JitCodeEventOptionsEPFvPKNS_12JitCodeEventEE");
@@ -329,7 +336,7 @@ bool WatchJavaScript() {
   t_engine.number = g_engines.fetch_add(1);
   if (t_engine.number == 0) {
     g_scripts.Init();
-    AskForLines();
+    AskForLines(tiers);
     g_thread_ends_known = pthread_key_create(&g_thread_ends, [](void*) { t_engine.pending.Release(); }) == 0;
   }
   if (g_thread_ends_known) pthread_setspecific(g_thread_ends, &t_engine);

@@ -164,7 +164,12 @@ const forkheap_interface kInterface = {
       snprintf(out->control, sizeof(out->control), "%s", g_session.options().control);
     },
     [](const char* version) { g_session.SetNodeVersion(version); },
-    [] { return forkheap::WatchJavaScript() ? 1 : 0; },
+    [] {
+      forkheap::EngineIsThere();
+      // Sampled mode is to cost nothing: there a program keeps its compilers.
+      const bool sampled = g_session.mode() == forkheap::Mode::kSampled;
+      return forkheap::WatchJavaScript(sampled ? forkheap::Tiers::kAll : forkheap::Tiers::kThatTellLines) ? 1 : 0;
+    },
     [](const char* const* entries, size_t count) {
       g_session.SetFollowChildren(count > 0);
       forkheap::SetChildEnvironment(entries, count);
@@ -275,6 +280,8 @@ void InitWithoutAllocator(const forkheap::Options& options, const forkheap::Envi
 __attribute__((constructor)) void Init(int argc, char** argv) {
   forkheap::FindExecFunctions();
   forkheap::FindEndings();
+  forkheap::FindEngineStart();
+  forkheap::StopLookingForGperftools();
   forkheap::Options options;
   forkheap::Environment environment;
   forkheap::ReadEnvironment(&options, &environment);
@@ -298,6 +305,7 @@ __attribute__((constructor)) void Init(int argc, char** argv) {
     char path[forkheap::kMaxPath];
     OwnPath(path, sizeof(path));
     forkheap::SetOwnPath(path);
+    if (environment.configured) forkheap::AwaitEngine();
   }
   forkheap::StartLeakChecking();
   // Later than tcmalloc's own registration: in the prepare step ours runs before its, in the child after.

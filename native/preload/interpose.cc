@@ -16,6 +16,7 @@
 #include "../core/thread_state.h"
 #include "../core/unwinder.h"
 
+using forkheap::FromGperftools;
 using forkheap::g_gate;
 using forkheap::g_gperftools;
 using forkheap::g_session;
@@ -81,17 +82,6 @@ Hook Unwrap(Hook hook, std::atomic<Hook>* table, const Hook* wrappers) {
   return nullptr;
 }
 
-// Whether the caller of an interposed function is gperftools itself. Programs may register hooks of their own: those
-// are none of our business.
-bool FromGperftools(const void* return_address) {
-  if (!g_gperftools.loaded()) {
-    // HEAPCHECK registers its hook at the first allocation of the process, before our constructor.
-    static std::atomic<bool> loading{false};
-    if (!loading.exchange(true)) g_gperftools.Load();
-  }
-  return g_gperftools.OwnsAddress(return_address);
-}
-
 // Runs inside malloc: called with each sample that tcmalloc's sampler takes, in any thread, with no lock held.
 void SamplerTick() {
   if (forkheap::t_state.depth != 0) return;
@@ -109,6 +99,8 @@ void SamplerTick() {
 // mapped for roots. gperftools' own regions, its table of blocks among them, would be the linker's where that was the
 // caller of malloc(). 2.10 asks MallocHook_GetCallerStackTrace, 2.16 GetStackTrace.
 constexpr int kRegionDepth = 1;
+
+std::atomic<bool> g_looked_for_gperftools{false};
 
 using HookFunction = int (*)(NewHook);
 
@@ -184,6 +176,14 @@ __attribute__((visibility("default"))) int GetStackTrace(void** result, int max_
 }
 
 namespace forkheap {
+
+bool FromGperftools(const void* return_address) {
+  // Its first allocation comes before our constructor.
+  if (!g_gperftools.loaded() && !g_looked_for_gperftools.exchange(true)) g_gperftools.Load();
+  return g_gperftools.OwnsAddress(return_address);
+}
+
+void StopLookingForGperftools() { g_looked_for_gperftools.store(true); }
 
 void AwaitFirstAllocation() {
   if (g_gperftools.may_allocate_in_sampler() || g_session.mode() != Mode::kSampled) return;

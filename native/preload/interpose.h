@@ -23,6 +23,18 @@ void AwaitFirstAllocation();
 // Looks up what a forked child calls. There the dynamic linker's lock may be held by a thread that is no more.
 void FindExecFunctions();
 void FindEndings();
+void FindEngineStart();
+
+// Before main(): the JavaScript engine of this process is to start without a loss of its code cache.
+void AwaitEngine();
+// It has started.
+void EngineIsThere();
+
+// Whether the caller of an interposed function is gperftools itself. Programs may register hooks of their own: those
+// are none of our business.
+bool FromGperftools(const void* return_address);
+// Our constructor has run: what was not there before will not be.
+void StopLookingForGperftools();
 
 // The function behind ours, looked up at its first use: gperftools calls us before our constructor has run.
 template <typename F>

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { readProfile } from '../../src/files/profile.js';
 import { type Sample, totalValues } from '../../src/profile/model.js';
 import { type Row, topRows } from '../../src/report/rows.js';
@@ -38,6 +38,8 @@ const JAVASCRIPT: Record<string, string | [name: string, file: string, line: num
   'first-line': 'twoLines',
   'second-line': 'twoLines',
   baseline: ['baseline', 'places.cjs', 0],
+  sparkplug: 'sparkplug',
+  maglev: 'maglev',
   optimized: 'optimized',
   'optimized-inlined': 'small',
   'class-constructor': 'Cache',
@@ -76,7 +78,8 @@ function linesIn(name: string): Map<string, number> {
   for (const [i, text] of readFileSync(source(name), 'utf8').split('\n').entries()) {
     const place = /\/\/ @([\w-]+)$/.exec(text)?.[1];
     if (place !== undefined) lines.set(place, i + 1);
-    if (text.startsWith('function baseline')) lines.set('baseline', i + 1);
+    const name = /^function (baseline|sparkplug|maglev)\(/.exec(text)?.[1];
+    if (name !== undefined) lines.set(name === 'baseline' ? name : `function ${name}`, i + 1);
   }
   const interpreted = lines.get('interpreted');
   if (interpreted !== undefined) lines.set('bound', interpreted);
@@ -92,7 +95,14 @@ function framesOf(sample: Sample): { self: ShownFrame | undefined; script: Shown
   };
 }
 
-t.test('every block is put on its function, line and package', async (t) => {
+/** Both find every block: each is 25 times as large as the interval and more. */
+const MODES = { exact: [], sampled: ['--mode', 'sampled', '--sample-interval', '4096'] };
+
+for (const [mode, flags] of Object.entries(MODES)) {
+  t.test(`${mode}: every block is put on its function, line and package`, (t) => everyBlock(t, mode, flags));
+}
+
+async function everyBlock(t: Test, mode: string, modeFlags: string[]): Promise<void> {
   const app = t.testdir({ node_modules: { 'golden-native': {}, 'golden-js': {} } });
   const native = join(app, 'node_modules/golden-native');
   const flags = ['-O2', '-g', '-std=c++17', '-fPIC', '-shared', '-pthread', '-fvisibility=hidden'];
@@ -109,13 +119,18 @@ t.test('every block is put on its function, line and package', async (t) => {
   copyFileSync(source('places.cjs'), join(app, 'places.cjs'));
 
   const node = process.env.GOLDEN_NODE ?? process.execPath;
-  const command = [node, '--allow-natives-syntax', join(app, 'places.cjs'), Object.keys(NATIVE).join()];
-  const { prefix, result } = await runProfiled(t, command, { prefix: join(app, 'profiles') });
-  const { pid, sizes } = JSON.parse(result.stdout) as { pid: number; sizes: [string, number][] };
+  const command = [node, '--allow-natives-syntax', join(app, 'places.cjs'), Object.keys(NATIVE).join(), mode];
+  const { prefix, result } = await runProfiled(t, command, {
+    prefix: join(app, 'profiles'),
+    flags: modeFlags,
+  });
+  const { pid, sizes, major } = JSON.parse(result.stdout) as { pid: number; sizes: [string, number][]; major: number };
   const profile = readProfile(prefix, { pids: [pid] });
   t.equal((await symbolize(profile)).error, null);
 
   const lines = new Map(['native.cc', 'places.cjs', 'package.cjs'].flatMap((name) => [...linesIn(name)]));
+  const tiers = mode === 'exact' ? [] : major < 24 ? ['sparkplug'] : ['sparkplug', 'maglev'];
+  for (const tier of tiers) lines.set(tier, lines.get(`function ${tier}`) ?? 0);
   const places = [...Object.keys(NATIVE), ...Object.keys(JAVASCRIPT)];
   t.same(new Set(sizes.map(([place]) => place)), new Set(places), 'the program went through all of them');
   const rows = topRows(profile, { by: 'javascript', sort: 'inuseSpace' });
@@ -161,4 +176,4 @@ t.test('every block is put on its function, line and package', async (t) => {
   }
   t.comment(`${hits} of ${places.length} places`);
   t.ok(places.length >= 30);
-});
+}
