@@ -91,17 +91,19 @@ uint32_t Sampling::FirstInterval() const {
 void* Sampling::Mark() {
   const uint32_t interval = interval_.load(std::memory_order_relaxed);
   const uint32_t period = period_.load(std::memory_order_relaxed);
+  // What forkheap itself allocates does not count.
+  const bool own = t_state.depth != 0;
   uint32_t drawn = 0;
   if (t_state.sampling_period == period) {
     drawn = t_state.drawn_interval;
-  } else if (t_state.sampling_period == 0) {
+  } else if (t_state.sampling_period == 0 && !own) {
     drawn = FirstInterval();
   }
   // A thread that was there while sampling was off comes to its first sample after a fixed 16 MiB, or at an interval of
   // before: that one stands for nothing.
   t_state.sampling_period = period;
   t_state.drawn_interval = interval;
-  const bool counts = drawn != 0 && t_state.depth == 0;  // what forkheap itself allocates does not
+  const bool counts = drawn != 0 && !own;
   const uint64_t mark = kMark << 48 | (counts ? uint64_t{profile_.load(std::memory_order_relaxed)} << 32 | drawn : 0);
   return reinterpret_cast<void*>(mark);
 }

@@ -2,6 +2,7 @@
 
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -26,6 +27,7 @@ void Wait(uint32_t seen, int64_t timeout_ms) {
 }
 
 void* Watch(void* /*unused*/) {
+  prctl(PR_SET_NAME, "forkheap");
   for (;;) {
     const uint32_t seen = g_wake.load();
     const int64_t wait_ms = g_session.Tick();
@@ -61,11 +63,7 @@ bool StartWatcher() {
   const bool started = pthread_create(&thread, &attributes, Watch, nullptr) == 0;
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   pthread_attr_destroy(&attributes);
-  if (started) {
-    pthread_setname_np(thread, "forkheap");
-  } else {
-    g_running.store(false);
-  }
+  if (!started) g_running.store(false);
   return started;
 }
 

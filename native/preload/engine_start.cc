@@ -1,6 +1,9 @@
 // Before JavaScript: the flag by which interpreted functions have addresses of their own, kept from costing Node the
 // code cache of its own library.
 
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <cstdlib>
 #include <cstring>
 
@@ -41,6 +44,6 @@ void EngineIsThere() { g_waiting.store(false); }
 // JavaScript. It makes others before that, when V8 may still change its flags.
 FORKHEAP_EXPORT int epoll_create1(int flags) {
   const auto next = forkheap::Next(&g_epoll_create1, "epoll_create1");
-  if (g_waiting.load(std::memory_order_relaxed)) HideNamesFlag();
+  if (g_waiting.load(std::memory_order_relaxed) && syscall(SYS_gettid) == getpid()) HideNamesFlag();
   return next(flags);
 }
