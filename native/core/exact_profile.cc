@@ -1,5 +1,6 @@
 #include "exact_profile.h"
 
+#include "files.h"
 #include "gate.h"
 #include "gperftools.h"
 #include "overhead.h"
@@ -97,9 +98,10 @@ void ExactProfile::RecordFree(const void* pointer) {
   if (block.stack != 0) stacks_.CountFree(block.stack, block.size);
 }
 
-bool ExactProfile::Format(TextBuffer* text) {
+bool ExactProfile::Format(TextBuffer* text, Files* files) {
+  // What fits into the processor's cache, and is read again from there when it is written.
+  constexpr size_t kPart = 256 << 10;
   TextBuffer all;
-  size_t frame_count = 0;
   StackCounts total;
   {
     // Inside: a signal handler of this thread that allocates meanwhile must not wait for a lock that is held here.
@@ -108,7 +110,6 @@ bool ExactProfile::Format(TextBuffer* text) {
     stacks_.ForEach([&](const StackCounts& counts, const uintptr_t* frames, int depth) {
       const Seen seen{counts, frames, depth};
       all.Append({reinterpret_cast<const char*>(&seen), sizeof(seen)});
-      frame_count += static_cast<size_t>(depth);
       total.allocs += counts.allocs;
       total.alloc_size += counts.alloc_size;
       total.frees += counts.frees;
@@ -116,7 +117,6 @@ bool ExactProfile::Format(TextBuffer* text) {
     });
   }
   if (all.failed()) return true;
-  text->Prepare(text->size() + frame_count * 15 + (all.size() / sizeof(Seen) + 1) * 48);
   ProfileLine header;
   header.Text("heap profile: ");
   header.Counts(total);
@@ -129,6 +129,9 @@ bool ExactProfile::Format(TextBuffer* text) {
     for (int64_t k = 0; k < seen[i].depth; ++k) line.Address(seen[i].frames[k]);
     line.Text("\n");
     text->Append(line.view());
+    if (files == nullptr || text->size() < kPart || text->failed()) continue;
+    files->WritePart(text->view());
+    text->Clear();
   }
   text->Append("\nMAPPED_LIBRARIES:\n");
   ReadProc("/proc/self/maps", text);

@@ -14,6 +14,8 @@
 
 namespace forkheap {
 
+class Files;
+
 class ExactProfile {
  public:
   // Frames of a stack that are kept, as in gperftools.
@@ -33,8 +35,9 @@ class ExactProfile {
   // Runs inside free, inside the gate.
   void RecordFree(const void* pointer);
 
-  // In gperftools' text format, with the process's mappings. False when this thread is inside an allocation.
-  bool Format(TextBuffer* text);
+  // In gperftools' text format, with the process's mappings. False when this thread is inside an allocation. With
+  // `files`, most of it goes there as parts of a dump, and the rest, with all the mappings, into `text`.
+  bool Format(TextBuffer* text, Files* files);
 
   // Allocations that are missing because the system gave no memory to note them.
   [[nodiscard]] uint64_t missed() const { return missed_.load(); }

@@ -14,6 +14,25 @@ namespace forkheap {
 
 namespace {
 
+bool WriteAll(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t written = write(fd, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) {
+      if (written == 0) errno = ENOSPC;
+      return false;
+    }
+    text.remove_prefix(static_cast<size_t>(written));
+  }
+  return true;
+}
+
+// A file of our own, in the place of what a crash in the middle of a write left under our own temporary name.
+int OpenNew(const char* path) {
+  unlink(path);
+  return open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
 // Descriptor that is closed with its scope.
 class File {
  public:
@@ -33,18 +52,7 @@ class File {
     return result == 0;
   }
 
-  [[nodiscard]] bool Write(std::string_view text) const {
-    while (!text.empty()) {
-      const ssize_t written = write(fd_, text.data(), text.size());
-      if (written < 0 && errno == EINTR) continue;
-      if (written <= 0) {
-        if (written == 0) errno = ENOSPC;
-        return false;
-      }
-      text.remove_prefix(static_cast<size_t>(written));
-    }
-    return true;
-  }
+  [[nodiscard]] bool Write(std::string_view text) const { return WriteAll(fd_, text); }
 
  private:
   int fd_;
@@ -106,8 +114,7 @@ bool RenameNew(const char* from, const char* to) {
 }
 
 bool WriteWhole(const char* path, std::string_view text) {
-  unlink(path);  // what a crash in the middle of a write left under our own temporary name
-  File file(open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  File file(OpenNew(path));
   if (!file.open()) return false;
   if (file.Write(text) && file.Close()) return true;
   const int error = errno;
@@ -122,12 +129,20 @@ void Files::DumpName(int number, char* path) const {
   snprintf(path, kMaxPath, "%.*s.%04d.heap", kMaxPrefix, base_, number);
 }
 
+void Files::TemporaryName(int number, char* path) const {
+  snprintf(path, kMaxPath + 8, "%.*s.%04d.heap.tmp", kMaxPrefix, base_, number);
+}
+
 bool Files::Reopen(const char* prefix) {
   // A forked child has its parent's prefix_: the pid tells.
   return base_[0] != '\0' && strcmp(prefix_, prefix) == 0 && pid_ == getpid();
 }
 
 void Files::Open(const char* prefix, Status* status) {
+  // In a child that was forked in the middle of a dump, the file is its parent's.
+  if (part_fd_ >= 0) close(part_fd_);
+  part_fd_ = -1;
+  part_error_ = 0;
   base_[0] = last_dump_[0] = '\0';
   count_ = 0;
   oldest_after_first_ = 2;
@@ -177,14 +192,38 @@ void Files::Open(const char* prefix, Status* status) {
                expanded, pid_);
 }
 
+void Files::WritePart(std::string_view part) {
+  if (part_error_ != 0) return;
+  char temporary[kMaxPath + 8];
+  TemporaryName(NextNumber(), temporary);
+  if (part_fd_ < 0) part_fd_ = OpenNew(temporary);
+  if (part_fd_ < 0 || !WriteAll(part_fd_, part)) part_error_ = errno;
+}
+
+void Files::DropParts() {
+  char temporary[kMaxPath + 8];
+  TemporaryName(NextNumber(), temporary);
+  if (part_fd_ >= 0) {
+    close(part_fd_);
+    unlink(temporary);
+  }
+  part_fd_ = -1;
+  part_error_ = 0;
+}
+
 void Files::WriteDump(std::string_view text, bool rolling, Status* status) {
   char temporary[kMaxPath + 8];
   char path[kMaxPath];
   const bool replace = last_is_rolling_;
-  int number = replace ? count_ : count_ + 1;
+  int number = NextNumber();
   DumpName(number, path);
-  snprintf(temporary, sizeof(temporary), "%s.tmp", path);
-  bool done = WriteWhole(temporary, text);
+  TemporaryName(number, temporary);
+  WritePart(text);
+  if (part_fd_ >= 0 && close(part_fd_) != 0 && part_error_ == 0) part_error_ = errno;
+  errno = part_error_;
+  bool done = part_error_ == 0;
+  part_fd_ = -1;
+  part_error_ = 0;
   if (done) {
     if (replace) {
       done = rename(temporary, path) == 0;

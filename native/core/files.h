@@ -20,8 +20,12 @@ class Files {
   bool Reopen(const char* prefix);
 
   // Writes one dump: whole, under a name of its own, mode 0600; or not at all. A rolling dump takes the place of the
-  // rolling dump before it, and so does the next dump of any kind.
+  // rolling dump before it, and so does the next dump of any kind. `text` is all of it, or what follows the parts.
   void WriteDump(std::string_view text, bool rolling, Status* status);
+  // The dump's first parts, for one that is not put together in memory. WriteDump() says whether it went well.
+  void WritePart(std::string_view part);
+  // Instead of WriteDump(): the parts are of no use.
+  void DropParts();
 
   // Deletes the oldest dumps, but neither the first nor the latest, until the rest is within the limits (0: no limit).
   void Trim(int64_t max_dumps, int64_t max_bytes);
@@ -45,6 +49,10 @@ class Files {
   void DumpName(int number, char* path) const;
 
  private:
+  [[nodiscard]] int NextNumber() const { return last_is_rolling_ ? count_ : count_ + 1; }
+  // The name that dump `number` has until it is whole.
+  void TemporaryName(int number, char* path) const;
+
   char prefix_[kMaxPrefix] = "";
   char base_[kMaxPath] = "";
   char last_dump_[kMaxPath] = "";
@@ -52,6 +60,9 @@ class Files {
   int count_ = 0;
   int oldest_after_first_ = 2;
   bool last_is_rolling_ = false;
+  // Of the parts.
+  int part_fd_ = -1;
+  int part_error_ = 0;
 };
 
 // True when dumps can be written under `prefix`; otherwise says what is wrong in `status`. Makes no file.

@@ -190,7 +190,7 @@ void Session::Text(TextBuffer* out, Status* status) {
   Lock();
   if (state() == State::kForkPending) BecomeOwn(status);
   if (state() == State::kRunning && options_.mode != Mode::kCheck) {
-    CaptureText(out, status);
+    CaptureText(out, nullptr, status);
   } else if (status->ok()) {
     status->Fail("ERR_FORKHEAP_NOT_RUNNING", 0, "no heap profile is running in this process: start one first");
   }

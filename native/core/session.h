@@ -130,7 +130,8 @@ class Session {
   void StartLocked(Kind kind, int32_t parent_pid, const timespec& since, Status* status);
   bool RestartInChild();
   void BecomeOwn(Status* status);
-  void CaptureText(TextBuffer* out, Status* status);
+  // With `files`, `out` is what follows the parts that they were given.
+  void CaptureText(TextBuffer* out, Files* files, Status* status);
   void NextProfile();
   void StartBudget();
   void KeepBudget();

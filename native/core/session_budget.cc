@@ -121,8 +121,12 @@ void Session::GoSampled(double overhead) {
   change.to = Mode::kSampled;
   Status status;
   TextBuffer text;
-  CaptureText(&text, &status);
-  if (status.ok()) files_.WriteDump(text.view(), false, &status);
+  CaptureText(&text, &files_, &status);
+  if (status.ok()) {
+    files_.WriteDump(text.view(), false, &status);
+  } else {
+    files_.DropParts();
+  }
   if (status.ok()) {
     snprintf(change.dump, sizeof(change.dump), "%.255s", BaseName(files_.last_dump()));
   } else {

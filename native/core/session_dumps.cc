@@ -32,9 +32,9 @@ constexpr int64_t kEndMs = 5000;
 
 }  // namespace
 
-void Session::CaptureText(TextBuffer* out, Status* status) {
+void Session::CaptureText(TextBuffer* out, Files* files, Status* status) {
   if (mode() == Mode::kExact) {
-    if (!g_exact_profile.Format(out)) {
+    if (!g_exact_profile.Format(out, files)) {
       status->Fail("ERR_FORKHEAP_DUMP_FAILED", 0, "a dump was asked for from inside an allocation hook");
       return;
     }
@@ -64,8 +64,8 @@ void Session::CaptureText(TextBuffer* out, Status* status) {
 
 void Session::DumpLocked(Cause cause, Status* status) {
   TextBuffer text;
-  CaptureText(&text, status);
-  if (!status->ok()) return;
+  CaptureText(&text, &files_, status);
+  if (!status->ok()) return files_.DropParts();
   // Programs may tell of an end that does not come.
   if (cause != Cause::kLast) ended_ = program_ended_ = false;
   const bool replaceable =

@@ -34,12 +34,6 @@ class TextBuffer {
     return true;
   }
 
-  // For a text of about this size: its pages are made at once, not one by one as they are written to.
-  void Prepare(size_t capacity) {
-    constexpr int kPopulateWrite = 23;  // MADV_POPULATE_WRITE, since Linux 5.14; else nothing happens
-    if (Reserve(capacity) && data_ != nullptr) madvise(data_, capacity, kPopulateWrite);
-  }
-
   void Append(std::string_view text) {
     if (!Reserve(size_ + text.size() + 1) || data_ == nullptr) return;
     memcpy(data_ + size_, text.data(), text.size());

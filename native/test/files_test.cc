@@ -117,6 +117,45 @@ TEST("files: a dump that cannot be written whole leaves nothing, and the ones be
   EXPECT(Read(files.last_dump()) == "2");
 }
 
+TEST("files: a dump in parts is there when it is whole") {
+  const Folder folder;
+  Files files;
+  EXPECT(Open(&files, folder / "p"));
+  files.WritePart("one ");
+  files.WritePart("two ");
+  EXPECT(folder.List() == "p_P.0001.heap.tmp p_P.json");
+  EXPECT(Dump(&files, "three", true));
+  EXPECT(folder.List() == "p_P.0001.heap p_P.json");
+  EXPECT(Read(files.last_dump()) == "one two three");
+  files.WritePart("of no use");
+  files.DropParts();
+  EXPECT(folder.List() == "p_P.0001.heap p_P.json");
+  files.WritePart("one ");
+  EXPECT(Dump(&files, "more"));
+  EXPECT(folder.List() == "p_P.0001.heap p_P.json");
+  EXPECT(Read(files.last_dump()) == "one more");
+}
+
+TEST("files: a part that cannot be written is the dump's failure") {
+  const Folder folder;
+  Files files;
+  EXPECT(Open(&files, folder / "p"));
+  EXPECT(Dump(&files, "1"));
+  signal(SIGXFSZ, SIG_IGN);
+  rlimit before{};
+  getrlimit(RLIMIT_FSIZE, &before);
+  const rlimit small{100, before.rlim_max};
+  setrlimit(RLIMIT_FSIZE, &small);
+  files.WritePart(std::string(1000, 'x'));
+  setrlimit(RLIMIT_FSIZE, &before);
+  Status status;
+  files.WriteDump("the rest", false, &status);
+  EXPECT(!status.ok() && status.error_number == EFBIG);
+  EXPECT(folder.List() == "p_P.0001.heap p_P.json");
+  EXPECT(Dump(&files, "2"));
+  EXPECT(Read(files.last_dump()) == "2");
+}
+
 TEST("files: what a crash left under a temporary name is written over, also a link") {
   const Folder folder;
   Files files;
