@@ -21,14 +21,15 @@ const { values: options } = parseArgs({
 });
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const folder = tempFolder('bench-checker');
-const names = options.only?.split(',') ?? Object.keys(workloads);
+const times = Number(options.times);
+const names = times === 0 ? [] : (options.only?.split(',') ?? Object.keys(workloads));
 console.log(`Measured ${circumstances()}.\n`);
 
 let alarms = 0;
 const rows = [];
 for (const [i, name] of names.entries()) {
   const verdicts = {};
-  for (let time = 0; time < Number(options.times); time++) {
+  for (let time = 0; time < times; time++) {
     const prefix = join(folder, `${i}-${time}`);
     const command = [process.execPath, here('workload.mjs'), name];
     const check = [
@@ -50,7 +51,7 @@ for (const [i, name] of names.entries()) {
   rows.push([name, text.join(', ')]);
   process.stderr.write(`${name}: ${text}\n`);
 }
-console.log(table(['clean work', `of ${options.times} runs`], rows));
+if (names.length > 0) console.log(table(['clean work', `of ${options.times} runs`], rows));
 
 /** Milliseconds for the example service's load, from its first request to its last answer. */
 async function serve(env) {

@@ -99,7 +99,7 @@ void RequireActiveChecker(Status* status) {
   if (!g_gperftools_checker.present()) {
     status->Fail("ERR_FORKHEAP_LEAK_CHECKER_UNSUPPORTED", 0,
                  "this gperftools has no leak checker: 2.17 and later have a stub in its place that always says \"no "
-                 "leaks\". Use gperftools 2.10 to 2.16 (Debian 12 and 13, and the one in forkheap's package), or "
+                 "leaks\". Use gperftools 2.10 (Debian 12, and the one in forkheap's package) or 2.16 (Debian 13), or "
                  "checkNativeLeaks(), which works with every version");
     return;
   }
@@ -187,6 +187,23 @@ void UnIgnoreObject(const void* pointer, Status* status) {
 }
 
 namespace leak_check {
+
+namespace {
+
+// Of this thread.
+__thread const void* t_last_freed __attribute__((tls_model("initial-exec"))) = nullptr;
+
+}  // namespace
+
+// gperftools 2.10 to 2.16: malloc, new and realloc call the hook before anything is written to the block, realloc that
+// leaves a block where it is after telling of its end. Such a one is left alone, and with it what malloc gives out
+// right after it was freed.
+void Allocated(void* block, size_t size) {
+  constexpr size_t kLargestClass = 256 << 10;
+  if (g_program_memory.watching() && block != t_last_freed && size <= kLargestClass) memset(block, 0, size);
+}
+
+void Freed(const void* block) { t_last_freed = block; }
 
 void KnowTable(const void* table) {
   if (g_table == nullptr) g_table = const_cast<void*>(table);

@@ -56,6 +56,10 @@ void UnIgnoreObject(const void* pointer, Status* status);
 
 // Called from the interposed functions of gperftools.
 namespace leak_check {
+// Run inside malloc and free. Empty a block that is given out: it may hold what others have left there, free lists'
+// pointers among them, and would hold lost blocks for as long as its owner does not write to it.
+void Allocated(void* block, size_t size);
+void Freed(const void* block);
 // The checker's table of blocks is here.
 void KnowTable(const void* table);
 // All threads stand still, and gperftools has marked what it has found.

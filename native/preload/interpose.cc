@@ -10,6 +10,7 @@
 
 #include "../core/gate.h"
 #include "../core/gperftools.h"
+#include "../core/leak_checker.h"
 #include "../core/overhead.h"
 #include "../core/sampling.h"
 #include "../core/session.h"
@@ -41,6 +42,7 @@ void GatedNewHook(const void* pointer, size_t size) {
     const bool hooked = gate.entered() || forkheap::t_state.checking;
     if (hooked && hook != nullptr && g_session.EnterHook()) hook(pointer, size);
   }
+  forkheap::leak_check::Allocated(const_cast<void*>(pointer), size);
   if (forkheap::t_state.depth == 0) g_session.Checkpoint(size);
 }
 
@@ -53,6 +55,7 @@ void GatedDeleteHook(const void* pointer) {
     const bool hooked = gate.entered() || forkheap::t_state.checking;
     if (hooked && hook != nullptr && g_session.EnterHook()) hook(pointer);
   }
+  forkheap::leak_check::Freed(pointer);
   if (forkheap::t_state.depth == 0) g_session.Checkpoint(0);
 }
 

@@ -71,7 +71,7 @@ export function requireLeakChecker(): void {
   if (readFileSync(file).includes('\0_ZN15HeapLeakChecker24BeforeConstructorsLockedEv\0')) return;
   throw new ForkheapError(
     'ERR_FORKHEAP_LEAK_CHECKER_UNSUPPORTED',
-    `${file} has no leak checker: gperftools 2.17 and later have a stub in its place that always says "no leaks". Name a gperftools 2.10 to 2.16 in FORKHEAP_TCMALLOC (Debian 12 and 13 have one), or use checkNativeLeaks(), which works with every version`,
+    `${file} has no leak checker: gperftools 2.17 and later have a stub in its place that always says "no leaks". Name gperftools 2.10 (Debian 12) or 2.16 (Debian 13) in FORKHEAP_TCMALLOC, or use checkNativeLeaks(), which works with every version`,
     { path: file },
   );
 }

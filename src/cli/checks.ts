@@ -161,7 +161,7 @@ function checkLeakChecker({ kernel }: Surroundings): Finding {
     return finding(name, 'warn', 'no gperftools, so no leak checker', 'See gperftools above.');
   }
   if (readElf(file, [LEAK_CHECKER])?.defines.length !== 1) {
-    const advice = 'Use gperftools 2.10 to 2.16, as in this package (FORKHEAP_TCMALLOC unset), for HeapLeakChecker.';
+    const advice = 'Use gperftools 2.10, as in this package (FORKHEAP_TCMALLOC unset), or 2.16 for HeapLeakChecker.';
     return finding(name, 'warn', `${file} has none`, advice);
   }
   if (kernel.ptraceScope >= 2 && !kernel.mayPtrace) {

@@ -106,6 +106,18 @@ t.test('memory that other threads give back meanwhile hides nothing', async (t) 
   t.ok(report.objects >= 19900, `${report.objects} of 20,000 blocks`);
 });
 
+t.test('what a live block was never written to holds nothing, and realloc loses nothing', async (t) => {
+  const library = compile(t, 'reused.cc', 'reused.so', '-shared', '-fPIC', '-Wl,-z,nodelete');
+  const report = await withChecker<LeakReport>(
+    t,
+    `const checker = new HeapLeakChecker('reused');
+     try { process.dlopen({ exports: {} }, ${JSON.stringify(library)}) } catch {}
+     checker.noLeaks();
+     print(checker.report())`,
+  );
+  t.ok(report.objects >= 48 && report.objects <= 50, `${report.objects} of 50 blocks`);
+});
+
 t.test('where the heap grows for the dynamic linker it is no root', async (t) => {
   const library = compile(t, 'nothing.cc', 'nothing.so', '-shared', '-fPIC', '-Wl,-z,nodelete');
   const report = await withChecker<LeakReport>(
