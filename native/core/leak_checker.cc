@@ -200,7 +200,8 @@ __thread const void* t_last_freed __attribute__((tls_model("initial-exec"))) = n
 // right after it was freed.
 void Allocated(void* block, size_t size) {
   constexpr size_t kLargestClass = 256 << 10;
-  if (g_program_memory.watching() && block != t_last_freed && size <= kLargestClass) memset(block, 0, size);
+  if (block == nullptr || block == t_last_freed || size > kLargestClass) return;
+  if (g_program_memory.watching()) memset(block, 0, size);
 }
 
 void Freed(const void* block) { t_last_freed = block; }
