@@ -157,6 +157,19 @@ t.test('suppressions, annotations and the page', async (t) => {
   });
 });
 
+t.test('what is lost beside sharp is found, whose libvips is suppressed', async (t) => {
+  const code = `
+    const { leaky } = require('./test/fixtures/programs/leaky.cjs');
+    const sharp = require('./test/leaks/workloads/node_modules/sharp');
+    const create = { width: 200, height: 200, channels: 3, background: '#345' };
+    sharp({ create }).resize(50, 50).jpeg().toBuffer().then(() => leaky.leak(100, 1000))`;
+  const { report } = await checkProgram(t, script(code), { status: 1, env: lost });
+  const check = report.processes[0]?.checks[0];
+  t.match(check?.suppressed, [{ pattern: 'libvips-cpp.so' }]);
+  t.match(check?.findings, [{ owner: '(program)', stack: [{ name: 'leaky::LeakBlocks' }] }]);
+  t.ok((check?.objects ?? 0) >= 95, `${check?.objects} of 100 blocks`);
+});
+
 t.test('a gperftools without leak checker', async (t) => {
   const soname = 'libtcmalloc_and_profiler.so.4';
   const FORKHEAP_TCMALLOC = compile(t, 'stub.cc', soname, '-shared', '-fPIC', `-Wl,-soname,${soname}`);
