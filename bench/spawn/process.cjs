@@ -1,15 +1,18 @@
-// Holds BLOCKS native blocks and BALLAST bytes more, says { rss }, and for each number that it reads from stdin starts
-// `true` so often and prints how long that took: { failed, callUs: […], endUs: […] } — the call of spawn(), and until
-// the end of `true`. With LOAD threads at work.
+// Holds BLOCKS native blocks and BALLAST bytes more, says { rss, anonymous, huge, mappings } (bytes; the last is a
+// number), and for each line "spawn TIMES" that it reads from stdin starts `true` so often and prints how long that took:
+// { failed, callUs: […], endUs: […] } — the call of spawn(), and until the end of `true`. With LOAD threads at work. For
+// a line "STEP TIMES" it prints what the addon PARTS (parts.cc) measures of that step.
 //
-//   node process.cjs BLOCKS BALLAST LOAD AT_ONCE
+//   node process.cjs PARTS BLOCKS BALLAST LOAD AT_ONCE
 const { spawn } = require('node:child_process');
+const { readFileSync } = require('node:fs');
 const { once } = require('node:events');
 const { scrypt } = require('node:crypto');
 const { createInterface } = require('node:readline');
 const { Worker } = require('node:worker_threads');
 
-const [blocks, ballast, load, atOnce] = process.argv.slice(2).map(Number);
+const parts = require(process.argv[2]);
+const [blocks, ballast, load, atOnce] = process.argv.slice(3).map(Number);
 const { leaky } = require('../../test/fixtures/programs/leaky.cjs');
 
 const busy = `const kept = []; setInterval(() => {
@@ -35,6 +38,18 @@ async function start(spawns) {
   return { failed, callUs, endUs };
 }
 
+/** What a fork of this process has to copy, more or less. */
+function memory() {
+  const sums = readFileSync('/proc/self/smaps_rollup', 'utf8');
+  const bytes = (name) => Number(new RegExp(`^${name}: +(\\d+) kB`, 'm').exec(sums)[1]) * 1024;
+  return {
+    rss: bytes('Rss'),
+    anonymous: bytes('Anonymous'),
+    huge: bytes('AnonHugePages'),
+    mappings: readFileSync('/proc/self/maps', 'utf8').split('\n').length - 1,
+  };
+}
+
 async function main() {
   leaky.leak(blocks, 48);
   const filled = Buffer.alloc(ballast, 1);
@@ -43,9 +58,11 @@ async function main() {
   let working = load > 0;
   const keepPoolBusy = () => working && scrypt('a', 'b', 32, { N: 1024 }, keepPoolBusy);
   for (let i = 0; i < load; i++) keepPoolBusy();
-  console.log(JSON.stringify({ rss: process.memoryUsage.rss(), kept: filled.length }));
-  for await (const line of createInterface({ input: process.stdin }))
-    console.log(JSON.stringify(await start(Number(line))));
+  console.log(JSON.stringify({ ...memory(), kept: filled.length }));
+  for await (const line of createInterface({ input: process.stdin })) {
+    const [step, times] = line.split(' ');
+    console.log(JSON.stringify(step === 'spawn' ? await start(Number(times)) : parts.measure(step, Number(times))));
+  }
   working = false;
   await Promise.all(workers.map((worker) => worker.terminate()));
 }

@@ -3,6 +3,8 @@
 //
 //   npm run bench:spawn -- [--blocks 1000000] [--rounds 20] [--spawns 20] [--load-spawns 2000] [--output FILE.md]
 //
+// A second table has what the steps of a start cost in these processes, without libuv and JavaScript (parts.cc).
+//
 // Status 1 when a spawn under load failed or left files behind.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -14,6 +16,7 @@ import { parseArgs } from 'node:util';
 import {
   buildFolder,
   circumstances,
+  compileAddon,
   forkheap,
   median,
   plainEnv,
@@ -34,10 +37,11 @@ const { values: options } = parseArgs({
 });
 
 const file = fileURLToPath(new URL('process.cjs', import.meta.url));
+const addon = compileAddon(fileURLToPath(new URL('parts.cc', import.meta.url)));
 const command = (ballast, load, atOnce) =>
-  [process.execPath, file, options.blocks, ballast, load, atOnce].map((word) => `${word}`);
+  [process.execPath, file, addon, options.blocks, ballast, load, atOnce].map((word) => `${word}`);
 
-/** A process that spawns when it is asked: { rss, spawn(times), end() }. */
+/** A process that spawns when it is asked: { rss, anonymous, huge, mappings, measure(step, times), end() }. */
 async function start([program, ...args], env = plainEnv()) {
   const child = spawn(program, args, { env, stdio: ['pipe', 'pipe', 'inherit'] });
   const ended = once(child, 'exit');
@@ -47,11 +51,11 @@ async function start([program, ...args], env = plainEnv()) {
     if (done) throw new Error(`${program} ${args.join(' ')} ended with ${await ended}`);
     return JSON.parse(value);
   };
-  const { rss } = await answer();
+  const memory = await answer();
   return {
-    rss,
-    spawn: (times) => {
-      child.stdin.write(`${times}\n`);
+    ...memory,
+    measure: (step, times) => {
+      child.stdin.write(`${step} ${times}\n`);
       return answer();
     },
     end: () => {
@@ -78,18 +82,27 @@ const cases = {
 };
 await plainTcmalloc.end();
 const times = Object.fromEntries(Object.keys(cases).map((name) => [name, { callUs: [], endUs: [] }]));
-for (const one of Object.values(cases)) await one.spawn(5);
+for (const one of Object.values(cases)) await one.measure('spawn', 5);
 for (let round = 0; round < Number(options.rounds); round++) {
   for (const [name, one] of Object.entries(cases)) {
-    const { callUs, endUs } = await one.spawn(options.spawns);
+    const { callUs, endUs } = await one.measure('spawn', options.spawns);
     times[name].callUs.push(...callUs);
     times[name].endUs.push(...endUs);
+  }
+}
+const steps = { kernel: 'clone(2) alone', fork: 'fork()', exec: 'and execve()', end: "and true's end" };
+const costs = Object.fromEntries(Object.keys(cases).map((name) => [name, {}]));
+for (const step of Object.keys(steps)) {
+  for (const name of Object.keys(cases)) costs[name][step] = [];
+  for (let round = 0; round < Number(options.rounds); round++) {
+    for (const [name, one] of Object.entries(cases))
+      costs[name][step].push(await one.measure(step, Number(options.spawns)));
   }
 }
 for (const one of Object.values(cases)) await one.end();
 
 const loaded = await profiled('loaded', command(0, 2, 4));
-const underLoad = await loaded.spawn(options['load-spawns']);
+const underLoad = await loaded.measure('spawn', options['load-spawns']);
 await loaded.end();
 const manifests = readdirSync(folder).filter((name) => name.startsWith('loaded_') && name.endsWith('.json')).length;
 rmSync(folder, { recursive: true });
@@ -97,17 +110,40 @@ rmSync(folder, { recursive: true });
 const base = times['no profiler, the same memory'];
 const milliseconds = (of) => (median(of) / 1000).toFixed(2);
 const ratio = (of, to) => (median(of) / median(to)).toFixed(2);
+const mebibytes = (bytes) => (bytes / 2 ** 20).toFixed(0);
 const rows = Object.entries(times).map(([name, { callUs, endUs }]) => [
   name,
-  (cases[name].rss / 2 ** 20).toFixed(0),
+  mebibytes(cases[name].rss),
   milliseconds(callUs),
   ratio(callUs, base.callUs),
   milliseconds(endUs),
   ratio(endUs, base.endUs),
 ]);
+const middle = (list, what) => median(list.map((one) => one[what])).toFixed(0);
+const parts = Object.entries(costs).map(([name, of]) => [
+  name,
+  mebibytes(cases[name].anonymous),
+  mebibytes(cases[name].huge),
+  cases[name].mappings,
+  ...Object.keys(steps).map((step) => middle(of[step], 'us')),
+  middle(of.fork, 'parentFaults'),
+  middle(of.fork, 'childFaults'),
+  middle(of.end, 'childFaults'),
+]);
+const headings = [
+  '',
+  'anonymous, MiB',
+  'huge pages, MiB',
+  'mappings',
+  ...Object.values(steps).map((step) => `${step}, µs`),
+];
+const faults = ['faults after fork(): parent', 'child', 'child with true'];
 const text = `${table(['', 'RSS, MiB', 'spawn(), median ms', 'ratio', 'until the exit, median ms', 'ratio'], rows)}
 ${options.blocks} live native blocks; ${options.rounds} rounds of ${options.spawns} spawns each, in turn.
 
+The steps of a start from native code in the same processes, medians, each from its beginning:
+
+${table([...headings, ...faults], parts)}
 Under load (2 worker threads and the thread pool allocating, 4 spawns at once): ${underLoad.endUs.length} spawns,
 ${underLoad.failed} failed, none hung; ${manifests} process left files, which is the one that spawned.
 
