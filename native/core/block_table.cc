@@ -1,234 +1,220 @@
 #include "block_table.h"
 
+#include <type_traits>
+
 namespace forkheap {
 
-// Runs inside malloc, with the lock held. Leaves one place in four empty at least.
-bool BlockTable::Part::MakeRoom() {
-  if (used < page_count / 4 * 3) return true;
-  // Twice as many when that is full of live pages; otherwise the same without the removed ones.
-  const uint32_t wanted = page_count == 0 ? kFirstPages : live >= page_count / 8 * 3 ? page_count * 2 : page_count;
-  auto* larger = wanted == 0 ? nullptr : Pages<Page>(wanted);
-  if (larger == nullptr) return used + 1 < page_count;
-  for (uint32_t i = 0; i < page_count; ++i) {
-    if (pages[i].number <= kRemoved) continue;
-    uint32_t at = PlaceOf(pages[i].number, wanted);
-    while (larger[at].number != 0) at = (at + 1) & (wanted - 1);
-    larger[at] = pages[i];
+namespace {
+
+int HighestBit(uint64_t number) { return 63 - __builtin_clzll(number); }
+
+}  // namespace
+
+// Runs inside malloc, with the lock held. Zeroed room for a power of two of bytes.
+void* BlockTable::Memory::Take(size_t bytes) {
+  // In as few cache lines as can be.
+  const size_t alignment = bytes < 64 ? bytes : 64;
+  if (next != nullptr) next += -reinterpret_cast<uintptr_t>(next) & (alignment - 1);
+  if (next == nullptr || next + bytes > end) {
+    auto* chunk = chunks == nullptr ? Pages<char>(kHugePage) : HugePage<char>();
+    if (chunk == nullptr) return nullptr;
+    *reinterpret_cast<uintptr_t**>(chunk) = chunks;
+    chunks = reinterpret_cast<uintptr_t*>(chunk);
+    next = chunk + 64;
+    end = chunk + kHugePage;
   }
-  FreePages(pages, page_count);
-  pages = larger;
-  page_count = wanted;
-  used = live;
-  return true;
+  void* taken = next;
+  next += bytes;
+  return taken;
 }
 
-// Runs inside malloc, with the lock held. Null when it is not there and cannot, or shall not, be added.
-BlockTable::Page* BlockTable::Part::FindPage(uint64_t number, bool add) {
-  if (add ? !MakeRoom() : page_count == 0) return nullptr;
-  Page* removed = nullptr;
-  const uint32_t mask = page_count - 1;
-  for (uint32_t at = PlaceOf(number, page_count);; at = (at + 1) & mask) {
-    Page* page = &pages[at];
-    if (page->number == number) return page;
-    if (page->number == kRemoved && removed == nullptr) removed = page;
-    if (page->number != 0) continue;
-    if (!add) return nullptr;
-    ++live;
-    if (removed != nullptr) {
-      page = removed;
-    } else {
-      ++used;
-    }
-    page->number = number;
-    page->live = page->array_class = 0;
-    return page;
-  }
-}
-
-// Runs inside malloc, with the lock held. No search goes on at an empty place: before one, those of removed pages are
-// empty too.
-void BlockTable::Part::RemovePage(Page* page) {
-  if (page->array_class != 0) FreeArray(page->entries, page->array_class);
-  --live;
-  page->number = kRemoved;
-  const uint32_t mask = page_count - 1;
-  auto at = static_cast<uint32_t>(page - pages);
-  if (pages[(at + 1) & mask].number != 0) return;
-  for (; pages[at].number == kRemoved; at = (at - 1) & mask) {
-    pages[at].number = 0;
-    --used;
-  }
-}
-
-// Runs inside malloc, with the lock held. What is left in the old place becomes arrays.
-bool BlockTable::Part::HasRoom(uint32_t count, Store* store) {
-  if (static_cast<size_t>(end - next) >= count) return true;
-  for (uint32_t array_class = kClasses - 1; array_class > 0; --array_class) {
-    for (; static_cast<size_t>(end - next) >= EntriesOf(array_class); next += EntriesOf(array_class)) {
-      FreeArray(next, array_class);
-    }
-  }
-  return store->Take(&next, &end);
-}
-
-// Runs inside malloc, with the lock held. Empty.
-BlockTable::Entry* BlockTable::Part::NewArray(uint32_t array_class, Store* store) {
-  const uint32_t count = EntriesOf(array_class);
-  if (Entry* array = free_arrays[array_class]; array != nullptr) {
-    free_arrays[array_class] = reinterpret_cast<Entry*>(array->stack);
-    for (uint32_t i = 0; i < count; ++i) array[i] = {0, 0};
-    return array;
-  }
-  if (!HasRoom(count, store)) return nullptr;
-  Entry* array = next;
-  next += count;
+// Runs inside malloc. Empty.
+BlockTable::Entry* BlockTable::Memory::NewArray(int shift) {
+  const SpinGuard guard(lock);
+  Entry*& first = free_arrays[shift - kLeastShift];
+  Entry* array = first;
+  if (array == nullptr) return static_cast<Entry*>(Take(sizeof(Entry) << (kPageShift - shift)));
+  first = reinterpret_cast<Entry*>(array[0]);
+  array[0] = 0;
   return array;
 }
 
-// Runs inside malloc, with the lock held.
-void BlockTable::Part::FreeArray(Entry* array, uint32_t array_class) {
-  array->stack = reinterpret_cast<uintptr_t>(free_arrays[array_class]);
-  free_arrays[array_class] = array;
+// Runs inside malloc. All its entries must be 0.
+void BlockTable::Memory::FreeArray(Entry* array, int shift) {
+  const SpinGuard guard(lock);
+  Entry*& first = free_arrays[shift - kLeastShift];
+  array[0] = reinterpret_cast<uintptr_t>(first);
+  first = array;
 }
 
-// Runs inside malloc, with the lock held. An array, or one of twice the size.
-bool BlockTable::Part::Grow(Page* page, Store* store) {
-  const uint32_t array_class = page->array_class + 1;
-  if (array_class == kClasses) return false;
-  Entry* larger = NewArray(array_class, store);
-  if (larger == nullptr) return false;
-  const uint32_t mask = EntriesOf(array_class) - 1;
-  const Entry* old = page->array_class == 0 ? &page->only : page->entries;
-  const uint32_t count = page->array_class == 0 ? page->live : EntriesOf(page->array_class);
-  for (uint32_t i = 0; i < count; ++i) {
-    if (old[i].place_and_size == 0) continue;
-    uint32_t at = HomeOf(old[i], mask);
-    while (larger[at].place_and_size != 0) at = (at + 1) & mask;
-    larger[at] = old[i];
+void BlockTable::Memory::Clear() {
+  for (uintptr_t* chunk = chunks; chunk != nullptr;) {
+    auto* behind = *reinterpret_cast<uintptr_t**>(chunk);
+    FreePages(reinterpret_cast<char*>(chunk), kHugePage);
+    chunk = behind;
   }
-  if (page->array_class != 0) FreeArray(page->entries, page->array_class);
-  page->array_class = array_class;
-  page->entries = larger;
+  chunks = nullptr;
+  next = end = nullptr;
+  for (Entry*& array : free_arrays) array = nullptr;
+  lock.Unlock();
+}
+
+uint32_t BlockTable::LargeSizes::Add(size_t size) {
+  const SpinGuard guard(lock_);
+  constexpr uint32_t kMost = kMostSmall;
+  if (sizes_ == nullptr) sizes_ = Pages<uint64_t>(kMost + 1);
+  if (sizes_ == nullptr) return 0;
+  uint32_t number = free_;
+  if (number != 0) {
+    free_ = static_cast<uint32_t>(sizes_[number]);
+  } else if (used_ <= kMost) {
+    number = used_++;
+  } else {
+    return 0;
+  }
+  sizes_[number] = size;
+  return number;
+}
+
+// Runs inside malloc.
+size_t BlockTable::LargeSizes::Remove(uint32_t number) {
+  const SpinGuard guard(lock_);
+  const size_t size = sizes_[number];
+  sizes_[number] = free_;
+  free_ = number;
+  return size;
+}
+
+void BlockTable::LargeSizes::Clear() {
+  FreePages(sizes_, kMostSmall + 1);
+  sizes_ = nullptr;
+  used_ = 1;
+  free_ = 0;
+  lock_.Unlock();
+}
+
+// Runs inside malloc. Null when there is no memory.
+BlockTable::Page* BlockTable::MakePage(uintptr_t address) {
+  if (address >> kAddressBits != 0) return nullptr;
+  const SpinGuard guard(lock_);
+  Root* root = root_.load(std::memory_order_relaxed);
+  if (root == nullptr) root = Pages<Root>(1);
+  if (root == nullptr) return nullptr;
+  root_.store(root, std::memory_order_release);
+  const auto make = [this](auto* place) {
+    using Node = std::remove_pointer_t<decltype(place->load())>;
+    Node* node = place->load(std::memory_order_relaxed);
+    if (node != nullptr) return node;
+    const SpinGuard memory_guard(memory_.lock);
+    node = static_cast<Node*>(memory_.Take(sizeof(Node)));
+    if (node != nullptr) place->store(node, std::memory_order_release);
+    return node;
+  };
+  Middle* middle = make(&root->middles[address >> kMiddleShift]);
+  if (middle == nullptr) return nullptr;
+  Leaf* leaf = make(&middle->leaves[address >> kLeafShift & ((1 << 13) - 1)]);
+  return leaf == nullptr ? nullptr : FindPage(address);
+}
+
+// Runs inside malloc. False when there is no room for a large size.
+bool BlockTable::Pack(uint32_t place, const Block& block, Entry* entry) {
+  *entry = block.stack | Entry{place} << 32;
+  if (block.size <= kMostSmall) {
+    *entry |= Entry{block.size} << kSizeShift;
+    return true;
+  }
+  const uint32_t number = large_.Add(block.size);
+  *entry |= Entry{number} << kSizeShift | kLarge;
+  return number != 0;
+}
+
+// Runs inside malloc. The entry is no longer in the table.
+BlockTable::Block BlockTable::Unpack(Entry entry) {
+  const uint32_t size = SizeIn(entry);
+  return {static_cast<uint32_t>(entry), (entry & kLarge) != 0 ? large_.Remove(size) : size};
+}
+
+// Runs inside malloc, with the page's lock held. An array with an entry for each 2^shift bytes.
+bool BlockTable::Refine(Page* page, int shift) {
+  Entry* finer = memory_.NewArray(shift);
+  if (finer == nullptr) return false;
+  const auto move = [&](Entry* from) {
+    if (*from != 0) finer[PlaceIn(*from) >> (shift - kLeastShift)] = *from;
+    *from = 0;
+  };
+  if (page->shift == kPageShift) {
+    move(&page->only);
+  } else {
+    const int old_shift = page->shift;
+    for (uint32_t i = 0; i < 1U << (kPageShift - old_shift); ++i) move(&page->entries[i]);
+    memory_.FreeArray(page->entries, old_shift);
+  }
+  page->entries = finer;
+  page->shift = static_cast<uint8_t>(shift);
   return true;
 }
 
-// Runs inside malloc, with the lock held.
-bool BlockTable::Part::Put(Page* page, const Entry& entry, Block* before, Store* store) {
-  const uint64_t place = entry.place_and_size & kPlace;
-  if (page->array_class == 0) {
-    const bool same = page->live == 1 && (page->only.place_and_size & kPlace) == place;
-    if (same) *before = Unpack(page->only);
-    if (same || page->live == 0) {
-      page->only = entry;
-      page->live = 1;
-      return true;
-    }
-    if (!Grow(page, store)) return false;
+// Runs inside malloc, with the page's lock held. `before` is the entry that was there.
+bool BlockTable::Put(Page* page, uintptr_t address, size_t size, Entry entry, Entry* before) {
+  const uint32_t place = PlaceOf(address);
+  if (page->live == 0) {
+    page->shift = kPageShift;
+    page->only = 0;
   }
-  for (;;) {
-    const uint32_t count = EntriesOf(page->array_class);
-    uint32_t at = HomeOf(entry, count - 1);
-    for (; page->entries[at].place_and_size != 0; at = (at + 1) & (count - 1)) {
-      if ((page->entries[at].place_and_size & kPlace) != place) continue;
-      *before = Unpack(page->entries[at]);
-      page->entries[at] = entry;
-      return true;
-    }
-    if (page->live < count / 4 * 3) {
-      page->entries[at] = entry;
-      ++page->live;
-      return true;
-    }
-    if (!Grow(page, store)) return false;
+  Entry* at = EntryAt(page, place);
+  if (*at != 0 && PlaceIn(*at) != place) {
+    // As fine as it takes to tell these two apart, or the page's next blocks, if they are as small as this one.
+    // Allocators round sizes up.
+    int shift = HighestBit(place ^ PlaceIn(*at)) + kLeastShift;
+    const int likely = size <= 8 ? kLeastShift : HighestBit((size + 15) & ~size_t{15});
+    if (likely < shift) shift = likely;
+    if (!Refine(page, shift)) return false;
+    at = EntryAt(page, place);
   }
-}
-
-// Runs inside malloc, with the lock held.
-bool BlockTable::Part::Take(Page* page, uint64_t place, Block* block) {
-  if (page->array_class == 0) {
-    if (page->live == 0 || (page->only.place_and_size & kPlace) != place) return false;
-    *block = Unpack(page->only);
-    page->live = 0;
-    return true;
-  }
-  Entry* entries = page->entries;
-  const uint32_t mask = EntriesOf(page->array_class) - 1;
-  uint32_t at = HomeOf({place, 0}, mask);
-  while ((entries[at].place_and_size & kPlace) != place) {
-    if (entries[at].place_and_size == 0) return false;
-    at = (at + 1) & mask;
-  }
-  *block = Unpack(entries[at]);
-  --page->live;
-  // Those behind move up to where a search finds them.
-  uint32_t hole = at;
-  for (at = (at + 1) & mask; entries[at].place_and_size != 0; at = (at + 1) & mask) {
-    if (((at - HomeOf(entries[at], mask)) & mask) < ((at - hole) & mask)) continue;
-    entries[hole] = entries[at];
-    hole = at;
-  }
-  entries[hole] = {0, 0};
+  *before = *at;
+  *at = entry;
+  if (*before == 0) ++page->live;
   return true;
 }
 
 bool BlockTable::Add(uintptr_t address, Block block, Block* before) {
-  const uint64_t number = address >> kPageShift;
-  Part& part = parts_[HashOf(number) >> 58];
-  const SpinGuard guard(part.lock);
-  Page* page = part.FindPage(number, true);
-  if (page == nullptr) return false;
-  const Entry entry = {PlaceInPage(address) | static_cast<uint64_t>(block.size) << kSizeShift, block.stack};
-  if (part.Put(page, entry, before, &store_)) return true;
-  if (page->live == 0) part.RemovePage(page);
-  return false;
-}
-
-bool BlockTable::Store::Take(Entry** begin, Entry** end) {
-  const SpinGuard guard(lock_);
-  if (regions_ == nullptr || taken_ == kRegionEntries) {
-    auto* region = regions_ == nullptr ? Pages<Entry>(kRegionEntries) : HugePage<Entry>();
-    if (region == nullptr) return false;
-    region->stack = reinterpret_cast<uintptr_t>(regions_);
-    regions_ = region;
-    taken_ = 0;
+  Page* page = FindPage(address);
+  if (page == nullptr) page = MakePage(address);
+  Entry entry = 0;
+  if (page == nullptr || !Pack(PlaceOf(address), block, &entry)) return false;
+  Entry old = 0;
+  bool put = false;
+  {
+    const SpinGuard guard(page->lock);
+    put = Put(page, address, block.size, entry, &old);
   }
-  // The entry that leads to the next region is not for taking.
-  *begin = regions_ + (taken_ == 0 ? 1 : taken_);
-  taken_ += kPieceEntries;
-  *end = regions_ + taken_;
-  return true;
-}
-
-void BlockTable::Store::Clear() {
-  while (regions_ != nullptr) {
-    auto* behind = reinterpret_cast<Entry*>(regions_->stack);
-    FreePages(regions_, kRegionEntries);
-    regions_ = behind;
-  }
-  taken_ = 0;
-  lock_.Unlock();
+  if (!put) Unpack(entry);
+  if (put && old != 0) *before = Unpack(old);
+  return put;
 }
 
 BlockTable::Block BlockTable::Remove(uintptr_t address) {
-  const uint64_t number = address >> kPageShift;
-  Part& part = parts_[HashOf(number) >> 58];
-  Block block;
-  const SpinGuard guard(part.lock);
-  Page* page = part.FindPage(number, false);
-  if (page != nullptr && part.Take(page, PlaceInPage(address), &block) && page->live == 0) part.RemovePage(page);
-  return block;
+  Page* page = FindPage(address);
+  if (page == nullptr) return {};
+  const uint32_t place = PlaceOf(address);
+  Entry entry = 0;
+  {
+    const SpinGuard guard(page->lock);
+    if (page->live == 0) return {};
+    Entry* at = EntryAt(page, place);
+    entry = *at;
+    if (entry == 0 || PlaceIn(entry) != place) return {};
+    *at = 0;
+    if (--page->live == 0 && page->shift != kPageShift) memory_.FreeArray(page->entries, page->shift);
+  }
+  return Unpack(entry);
 }
 
 void BlockTable::Clear() {
-  for (Part& part : parts_) {
-    FreePages(part.pages, part.page_count);
-    part.pages = nullptr;
-    part.page_count = part.live = part.used = 0;
-    for (Entry*& array : part.free_arrays) array = nullptr;
-    part.next = part.end = nullptr;
-    part.lock.Unlock();
-  }
-  store_.Clear();
+  FreePages(root_.exchange(nullptr), 1);
+  memory_.Clear();
+  large_.Clear();
+  lock_.Unlock();
 }
 
 }  // namespace forkheap

@@ -1,9 +1,11 @@
 // The blocks that are live, and the stack and size of each.
 //
-// Blocks of a page of the program's memory are kept together: allocators hand out neighbours one after the other, so
-// what a thread touches here lies together too. Pages are found by hash, in parts with a lock each.
+// The address leads to a block without a search: by three steps to the record of its page of the program's memory, and
+// from there to the block's place in an array of the page. No two live blocks begin nearer to each other than the
+// smaller one's size, so an array is no finer than the page's blocks are small.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -19,6 +21,11 @@ class BlockTable {
     size_t size = 0;     // below 2^48
   };
 
+  // Runs inside malloc. Begins to bring what Add() and Remove() will need of this address into the processor's cache.
+  void Prefetch(uintptr_t address) const {
+    const Page* page = FindPage(address);
+    if (page != nullptr) __builtin_prefetch(page, 1);
+  }
   // Runs inside malloc. `before` is the block that was known at this address, whose end has not been noticed. False
   // when there is no memory.
   bool Add(uintptr_t address, Block block, Block* before);
@@ -29,84 +36,93 @@ class BlockTable {
   void Clear();
 
  private:
-  struct Entry {
-    uint64_t place_and_size;  // the size above the block's place in its page, counted from 1; 0: empty
-    uint64_t stack;
-  };
-  // A page's entries lie in the page's own record while there is one, then in an array that is never more than three
-  // quarters full, each as near as can be behind the place that its block's address says.
+  // The stack below the block's place in its page, below the size or, above kSmall, below the number of a large size.
+  // 0: none.
+  using Entry = uint64_t;
   struct Page {
-    uint64_t number;
-    uint32_t live;
-    uint32_t array_class;  // 0: no array
     union {
-      Entry only;
-      Entry* entries;
+      Entry only;      // shift == kPageShift: the page's only block, or none
+      Entry* entries;  // one for each 2^shift bytes
     };
+    uint16_t live;
+    uint8_t shift;
+    SpinLock lock;
   };
-  static constexpr uint64_t kRemoved = 1;  // no number of a page with blocks
-  static constexpr uint32_t kParts = 64;
-  static constexpr uint32_t kFirstPages = 64;
-  // Arrays of 4, 8, … 1024 entries: a page has room for 512 blocks.
-  static constexpr uint32_t kClasses = 10;
-  static uint32_t EntriesOf(uint32_t array_class) { return 2U << array_class; }
+  struct Leaf {
+    Page pages[1 << 9];
+  };
+  struct Middle {
+    std::atomic<Leaf*> leaves[1 << 13];
+  };
+  struct Root {
+    std::atomic<Middle*> middles[1 << 13];
+  };
+  static constexpr int kPageShift = 12;
+  static constexpr int kLeafShift = kPageShift + 9;
+  static constexpr int kMiddleShift = kLeafShift + 13;
+  static constexpr int kAddressBits = kMiddleShift + 13;
+  static constexpr int kLeastShift = 3;
 
-  // Where the parts have their room from, a piece at a time. Small programs do with the first region.
-  class Store {
+  static constexpr int kPlaceBits = kPageShift - kLeastShift;
+  static constexpr int kSizeShift = 32 + kPlaceBits;
+  static constexpr Entry kLarge = Entry{1} << 63;
+  static constexpr uint32_t kMostSmall = (uint32_t{1} << (63 - kSizeShift)) - 1;
+
+  static uint32_t PlaceOf(uintptr_t address) { return address >> kLeastShift & ((1 << kPlaceBits) - 1); }
+  static uint32_t PlaceIn(Entry entry) { return entry >> 32 & ((1 << kPlaceBits) - 1); }
+  static uint32_t SizeIn(Entry entry) { return entry >> kSizeShift & kMostSmall; }
+  static Entry* EntryAt(Page* page, uint32_t place) {
+    return page->shift == kPageShift ? &page->only : &page->entries[place >> (page->shift - kLeastShift)];
+  }
+
+  // Room for what is never given back one by one. Arrays of 2 to 512 entries are used again, of one size each. Small
+  // programs do with the first chunk.
+  struct Memory {
+    SpinLock lock;
+    uintptr_t* chunks = nullptr;  // whose first word leads to the next one
+    char* next = nullptr;
+    char* end = nullptr;
+    Entry* free_arrays[kPlaceBits + 1] = {};
+
+    void* Take(size_t bytes);
+    Entry* NewArray(int shift);
+    void FreeArray(Entry* array, int shift);
+    void Clear();
+  };
+
+  // Sizes that an entry has no room for.
+  class LargeSizes {
    public:
-    // Runs inside malloc, with a part's lock held. False when there is no memory.
-    bool Take(Entry** begin, Entry** end);
+    // Runs inside malloc. A number for the size; 0 when there is none left.
+    uint32_t Add(size_t size);
+    size_t Remove(uint32_t number);
     void Clear();
 
    private:
-    static constexpr size_t kRegionEntries = kHugePage / sizeof(Entry);
-    // Room for the largest array at least, also in the first piece of a region.
-    static constexpr size_t kPieceEntries = 2048;
-
     SpinLock lock_;
-    Entry* regions_ = nullptr;  // whose first entry leads to the next one
-    size_t taken_ = 0;          // of the last one
+    uint64_t* sizes_ = nullptr;  // of a free one the next free number
+    uint32_t used_ = 1;
+    uint32_t free_ = 0;
   };
 
-  struct alignas(64) Part {
-    SpinLock lock;
-    uint32_t page_count = 0;
-    uint32_t live = 0;
-    uint32_t used = 0;  // live ones, and places of removed ones
-    Page* pages = nullptr;
-    Entry* free_arrays[kClasses] = {};
-    Entry* next = nullptr;  // room for arrays
-    Entry* end = nullptr;
-
-    bool MakeRoom();
-    bool HasRoom(uint32_t count, Store* store);
-    Page* FindPage(uint64_t number, bool add);
-    void RemovePage(Page* page);
-    Entry* NewArray(uint32_t array_class, Store* store);
-    void FreeArray(Entry* array, uint32_t array_class);
-    bool Grow(Page* page, Store* store);
-    bool Put(Page* page, const Entry& entry, Block* before, Store* store);
-    bool Take(Page* page, uint64_t place, Block* block);
-  };
-
-  static uint64_t HashOf(uint64_t number) { return number * 0x9e3779b97f4a7c15; }
-  static uint32_t PlaceOf(uint64_t number, uint32_t page_count) {
-    return static_cast<uint32_t>(HashOf(number) << 6 >> 32) & (page_count - 1);
+  [[nodiscard]] Page* FindPage(uintptr_t address) const {
+    const Root* root = root_.load(std::memory_order_acquire);
+    if (root == nullptr || address >> kAddressBits != 0) return nullptr;
+    const Middle* middle = root->middles[address >> kMiddleShift].load(std::memory_order_acquire);
+    if (middle == nullptr) return nullptr;
+    Leaf* leaf = middle->leaves[address >> kLeafShift & ((1 << 13) - 1)].load(std::memory_order_acquire);
+    return leaf == nullptr ? nullptr : &leaf->pages[address >> kPageShift & ((1 << 9) - 1)];
   }
-  // Blocks of 16 bytes and more have places of their own in an array that is large enough.
-  static uint32_t HomeOf(const Entry& entry, uint32_t mask) {
-    return static_cast<uint32_t>((entry.place_and_size & kPlace) - 1) / 2 & mask;
-  }
-  static Block Unpack(const Entry& entry) {
-    return {static_cast<uint32_t>(entry.stack), static_cast<size_t>(entry.place_and_size >> kSizeShift)};
-  }
-  static constexpr int kPageShift = 12;
-  static constexpr int kSizeShift = 16;
-  static constexpr uint64_t kPlace = (1 << kSizeShift) - 1;
-  static uint64_t PlaceInPage(uintptr_t address) { return (address >> 3 & 511) + 1; }
+  Page* MakePage(uintptr_t address);
+  bool Refine(Page* page, int shift);
+  bool Put(Page* page, uintptr_t address, size_t size, Entry entry, Entry* before);
+  bool Pack(uint32_t place, const Block& block, Entry* entry);
+  Block Unpack(Entry entry);
 
-  Part parts_[kParts];
-  Store store_;
+  std::atomic<Root*> root_{nullptr};
+  SpinLock lock_;  // for making the steps to a page
+  Memory memory_;
+  LargeSizes large_;
 };
 
 }  // namespace forkheap

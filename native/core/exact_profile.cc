@@ -79,6 +79,7 @@ void ExactProfile::RestartInChild() {
 
 void ExactProfile::RecordAlloc(const void* pointer, size_t size, Registers at) {
   if (pointer == nullptr || !active_.load(std::memory_order_relaxed)) return;
+  blocks_.Prefetch(reinterpret_cast<uintptr_t>(pointer));
   void* frames[kDepth];
   const int depth = g_unwinder.Walk(at, frames, kDepth);
   const StackTable::Id stack = stacks_.Find(frames, depth);
