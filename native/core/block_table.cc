@@ -67,8 +67,8 @@ uint32_t BlockTable::LargeSizes::Add(size_t size) {
   uint32_t number = free_;
   if (number != 0) {
     free_ = static_cast<uint32_t>(sizes_[number]);
-  } else if (used_ <= kMost) {
-    number = used_++;
+  } else if (used_ < kMost) {
+    number = ++used_;
   } else {
     return 0;
   }
@@ -88,7 +88,7 @@ size_t BlockTable::LargeSizes::Remove(uint32_t number) {
 void BlockTable::LargeSizes::Clear() {
   FreePages(sizes_, kMostSmall + 1);
   sizes_ = nullptr;
-  used_ = 1;
+  used_ = 0;
   free_ = 0;
   lock_.Unlock();
 }

@@ -101,7 +101,7 @@ class BlockTable {
    private:
     SpinLock lock_;
     uint64_t* sizes_ = nullptr;  // of a free one the next free number
-    uint32_t used_ = 1;
+    uint32_t used_ = 0;
     uint32_t free_ = 0;
   };
 

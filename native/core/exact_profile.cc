@@ -64,6 +64,7 @@ bool ExactProfile::Stop() {
   // Threads may be in the hooks still; the gate waits for them as it does before a fork.
   const bool drained = g_gate.Close(kPatienceMs);
   if (drained) {
+    frees_.Clear();
     blocks_.Clear();
     stacks_.Clear();
   }
@@ -72,6 +73,7 @@ bool ExactProfile::Stop() {
 }
 
 void ExactProfile::RestartInChild() {
+  frees_.Clear();
   blocks_.Clear();
   stacks_.Clear();
   missed_.store(0);
@@ -96,7 +98,7 @@ void ExactProfile::RecordAlloc(const void* pointer, size_t size, Registers at) {
 void ExactProfile::RecordFree(const void* pointer) {
   if (pointer == nullptr || !active_.load(std::memory_order_relaxed)) return;
   const BlockTable::Block block = blocks_.Remove(reinterpret_cast<uintptr_t>(pointer));
-  if (block.stack != 0) stacks_.CountFree(block.stack, block.size);
+  if (block.stack != 0) frees_.Count(&stacks_, t_state.slot - 1, block.stack, block.size);
 }
 
 bool ExactProfile::Format(TextBuffer* text, Files* files) {
@@ -108,6 +110,7 @@ bool ExactProfile::Format(TextBuffer* text, Files* files) {
     // Inside: a signal handler of this thread that allocates meanwhile must not wait for a lock that is held here.
     const GateGuard gate(g_gate);
     if (!gate.entered()) return false;
+    frees_.Stop(&stacks_);
     stacks_.ForEach([&](const StackCounts& counts, const uintptr_t* frames, int depth) {
       const Seen seen{counts, frames, depth};
       all.Append({reinterpret_cast<const char*>(&seen), sizeof(seen)});
@@ -116,6 +119,7 @@ bool ExactProfile::Format(TextBuffer* text, Files* files) {
       total.frees += counts.frees;
       total.free_size += counts.free_size;
     });
+    frees_.Continue();
   }
   if (all.failed()) return true;
   ProfileLine header;

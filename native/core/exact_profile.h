@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "block_table.h"
+#include "delayed_frees.h"
 #include "stack_table.h"
 #include "text_buffer.h"
 #include "unwinder.h"
@@ -47,6 +48,7 @@ class ExactProfile {
   std::atomic<uint64_t> missed_{0};
   StackTable stacks_;
   BlockTable blocks_;
+  DelayedFrees frees_;
 };
 
 extern ExactProfile g_exact_profile;

@@ -73,18 +73,16 @@ uint32_t Gate::ClaimSlot() {
 }
 
 // Runs inside malloc.
-uint32_t Gate::MySlot() {
-  if (t_state.slot == 0) {
-    const int saved_errno = errno;
-    for (;;) {
-      const uint32_t slot = ClaimSlot();
-      t_state.slot = slot + 1;
-      // A fork() in a signal handler, before the line above: the child's slots are nobody's, and its thread has another
-      // id.
-      if (slot == kShared || slots_[slot].owner.load() == ThreadId()) break;
-    }
-    errno = saved_errno;
+uint32_t Gate::TakeSlot() {
+  const int saved_errno = errno;
+  for (;;) {
+    const uint32_t slot = ClaimSlot();
+    t_state.slot = slot + 1;
+    // A fork() in a signal handler, before the line above: the child's slots are nobody's, and its thread has another
+    // id.
+    if (slot == kShared || slots_[slot].owner.load() == ThreadId()) break;
   }
+  errno = saved_errno;
   return t_state.slot - 1;
 }
 

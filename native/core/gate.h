@@ -17,6 +17,8 @@
 #include <csignal>
 #include <cstdint>
 
+#include "thread_state.h"
+
 namespace forkheap {
 
 class Gate {
@@ -59,7 +61,9 @@ class Gate {
   static constexpr uint32_t kClosed = 1;
   static constexpr uint32_t kGuest = 2;
 
-  uint32_t MySlot();
+  // Runs inside malloc.
+  uint32_t MySlot() { return t_state.slot != 0 ? t_state.slot - 1 : TakeSlot(); }
+  uint32_t TakeSlot();
   uint32_t ClaimSlot();
   void SetInside(uint32_t slot, bool inside);
   void WaitUntilOpen();
