@@ -2,6 +2,7 @@
 // however often the interval changes.
 import { heapProfileEnv, type Profile, readProfile, type Sample, type Values } from 'forkheap';
 import t, { type Test } from 'tap';
+import { addValues, zeroValues } from '../../src/profile/model.js';
 import { program, tempPrefix } from '../helpers/fixtures.js';
 import { runProcess } from '../helpers/process.js';
 import { runProfiled } from '../helpers/profiles.js';
@@ -10,12 +11,18 @@ const INTERVAL = 16 << 10;
 // Outermost frames differ by what a mode keeps; the addon's own are all there.
 const FRAMES = 16;
 
-/** The stacks of leaky's leakAtStack() and distinctStacks(), by the addresses of their innermost frames. */
+/**
+ * The stacks of leaky's leakAtStack() and distinctStacks(), by the addresses of their innermost frames. Their JavaScript may
+ * be in several tiers, whose frames are not the same.
+ */
 function stacksIn(profile: Profile): Map<string, Values> {
   const stacks = new Map<string, Values>();
   for (const sample of profile.samples) {
     const key = keyOf(sample);
-    if (key !== null) stacks.set(key, sample);
+    if (key === null) continue;
+    const sum = stacks.get(key) ?? zeroValues();
+    addValues(sum, sample);
+    stacks.set(key, sum);
   }
   return stacks;
 }
