@@ -29,7 +29,7 @@ class EngineFlags {
     uint8_t wanted = 0;
     const char* other = nullptr;
   };
-  static constexpr size_t kMost = 4;
+  static constexpr size_t kMost = 8;
 
   bool Find();
   Variable VariableOf(const char* wanted, const char* other) const;

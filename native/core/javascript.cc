@@ -306,6 +306,8 @@ void AskForLines(Tiers tiers) {
   if (tiers == Tiers::kAll) return;
   g_engine_flags.Set("--no-sparkplug", "--sparkplug");
   g_engine_flags.Set("--no-maglev", "--maglev");
+  // A position does not say which script it is of: hot code of several files would stand on its outermost function.
+  g_engine_flags.Set("--no-turbo-inlining", "--turbo-inlining");
   // Code from a cache tells no lines: the program's own is to be compiled.
   if (getenv("NODE_COMPILE_CACHE") != nullptr) g_engine_flags.Show();  // NOLINT(concurrency-mt-unsafe): read only
 }
