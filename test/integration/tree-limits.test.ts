@@ -3,7 +3,7 @@ import { readdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
 import { tempPrefix } from '../helpers/fixtures.js';
-import { script } from '../helpers/preloaded.js';
+import { callApi, script } from '../helpers/preloaded.js';
 import { leaksOf, manifestsOf, runProfiled } from '../helpers/profiles.js';
 
 t.setTimeout(300_000);
@@ -11,13 +11,11 @@ t.setTimeout(300_000);
 const CHILDREN = 30;
 
 /** Forks children one after the other, and says after each how many dumps and bytes there are. */
-const forking = (children: number): string[] =>
-  script(`
-    const { leaky } = require('./test/fixtures/programs/leaky.cjs');
+const forkingCode = (children: number, dump: string): string => `
     const { readdirSync, statSync } = require('node:fs');
     const folder = process.env.FOLDER;
     leaky.leak(7, 1000);
-    require('forkheap').heapProfilerDump('before the children');
+    ${dump};
     const pids = [];
     const seen = [];
     for (let i = 0; i < ${children}; i++) {
@@ -27,6 +25,11 @@ const forking = (children: number): string[] =>
       seen.push({ dumps: files.length, bytes });
     }
     console.log(JSON.stringify({ pid: process.pid, pids, seen }));
+  `;
+const forking = (children: number): string[] =>
+  script(`
+    const { leaky } = require('./test/fixtures/programs/leaky.cjs');
+    ${forkingCode(children, "require('forkheap').heapProfilerDump('before the children')")}
   `);
 
 interface Forked {
@@ -64,15 +67,36 @@ t.test('--max-tree-dumps', async (t) => {
   await latestAreLeft(t, prefix, forked);
 });
 
-t.test('--max-tree-bytes', async (t) => {
+t.test('--max-tree-bytes, and no room: the root and the latest child stay', async (t) => {
   const prefix = tempPrefix(t);
-  const { seen } = await runForking(t, prefix, 2, []);
+  const forked = await runForking(t, prefix, 5, ['--max-tree-bytes', '1']);
+  t.same(
+    forked.seen.map(({ dumps }) => dumps),
+    [2, 2, 2, 2, 2],
+  );
+  await latestAreLeft(t, prefix, forked);
+});
+
+t.test('maxTreeBytes', async (t) => {
+  const prefix = tempPrefix(t);
+  // Started late, the root's profile is as small as its children's, and about the same in each run.
+  const run = (at: string, children: number, options: string): Promise<Forked> =>
+    callApi<Forked>(
+      t,
+      at,
+      `
+      process.env.FOLDER = ${JSON.stringify(dirname(at))};
+      const profile = api.startHeapProfile({ prefix, ${options} });
+      ${forkingCode(children, 'profile.dump()')}
+    `,
+    );
+  const { seen } = await run(prefix, 2, '');
   const [one, two] = seen.map(({ bytes }) => bytes) as [number, number];
   for (const file of readdirSync(dirname(prefix))) rmSync(join(dirname(prefix), file));
 
   // Room for the root and about seven children.
   const most = one + 6 * (two - one);
-  const forked = await runForking(t, prefix, CHILDREN, ['--max-tree-bytes', String(most)]);
+  const forked = await run(prefix, CHILDREN, `maxTreeBytes: ${most}`);
   for (const { bytes } of forked.seen) if (bytes > most) t.fail(`${bytes} bytes are more than ${most}`);
   const dumps = Math.max(...forked.seen.map((state) => state.dumps));
   t.ok(dumps >= 6 && dumps <= 10, `no more is deleted than must be: there were ${dumps} dumps`);
