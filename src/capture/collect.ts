@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { ForkheapError } from '../errors.js';
 import { native } from '../native.js';
+import { isAlive } from './alive.js';
 
 /** What came of a request for dumps. */
 export interface DumpAnswers {
@@ -46,13 +47,5 @@ export async function requestDumps(control: string, timeout: number = defaultPat
       };
     }
     await delay(5);
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }

@@ -1,10 +1,13 @@
 import type { TextOptions } from '../report/table.js';
 import { printable } from '../report/units.js';
 
-/** The terminal's width and whether it wants colours; 100 columns and none for a pipe or file. */
+/** The terminal's width and whether it wants colours; none for a pipe or file, and COLUMNS, or 100 of them. */
 export function textOptions(): TextOptions {
   const { isTTY, columns } = process.stdout;
-  return { width: columns || 100, color: isTTY === true && !process.env.NO_COLOR };
+  return {
+    width: columns || Number.parseInt(process.env.COLUMNS ?? '', 10) || 100,
+    color: isTTY === true && !process.env.NO_COLOR,
+  };
 }
 
 /** Prints a command's whole result: nothing is printed before all of it is there. */

@@ -34,10 +34,11 @@ export function readProfile(paths: string | readonly string[], options: ReadProf
   const list = typeof paths === 'string' ? [paths] : paths;
   const limit = options.maxBytes === undefined ? {} : { maxBytes: options.maxBytes };
   const profiles = list.filter(isPprofPath).map((path) => readPprof(path, limit));
+  const warnings: string[] = [];
   const present = profiles.flatMap(({ processes }) => processes.map((process) => process.pid));
   const others = list.filter((path) => !isPprofPath(path));
   if (others.length > 0) {
-    const found = withManifests(findProcesses(others));
+    const found = withManifests(findProcesses(others), ({ message, code }) => warnings.push(`${message} [${code}]`));
     if (found.length === 0) {
       throw new ForkheapError('ERR_FORKHEAP_NO_FILES', `Found no heap profiles at ${others.join(', ')}.`);
     }
@@ -52,6 +53,7 @@ export function readProfile(paths: string | readonly string[], options: ReadProf
     const there = present.slice(0, 20).join(', ');
     throw new ForkheapError('ERR_FORKHEAP_NO_FILES', `Found no process ${missing}; there are: ${there}.`);
   }
-  const profile = profiles.length === 1 ? (profiles[0] as Profile) : mergeProfiles(profiles);
+  const merged = profiles.length === 1 ? (profiles[0] as Profile) : mergeProfiles(profiles);
+  const profile = warnings.length === 0 ? merged : { ...merged, warnings: [...warnings, ...merged.warnings] };
   return options.pids === undefined ? profile : filterProfile(profile, { pids: options.pids });
 }

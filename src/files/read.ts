@@ -56,10 +56,26 @@ function readChunks(path: string, maxBytes: number, take: (chunk: Uint8Array) =>
   }
 }
 
-/** The manifests of the processes found; files in a manifest's place that are something else fall away. */
-export function withManifests(found: readonly ProcessFiles[]): FoundProcess[] {
+/**
+ * The manifests of the processes found; files in a manifest's place that are something else fall away.
+ *
+ * @param leaveOut is told why a manifest cannot be read; the dumps beside it are read without. Unless given, that is an error.
+ */
+export function withManifests(
+  found: readonly ProcessFiles[],
+  leaveOut?: (error: ForkheapError) => void,
+): FoundProcess[] {
+  const read = (path: string): Manifest | null => {
+    try {
+      return readManifest(path);
+    } catch (error) {
+      if (leaveOut === undefined || !(error instanceof ForkheapError)) throw error;
+      leaveOut(error);
+      return null;
+    }
+  };
   return found
-    .map((files) => ({ files, manifest: files.manifest === null ? null : readManifest(files.manifest) }))
+    .map((files) => ({ files, manifest: files.manifest === null ? null : read(files.manifest) }))
     .filter(({ files, manifest }) => manifest !== null || files.dumps.length > 0);
 }
 

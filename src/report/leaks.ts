@@ -2,7 +2,7 @@ import { type LeakFinding, type LeakFrame, leakPlace } from '../leaks/finding.js
 import type { CheckedProcess, TreeLeaks, Verdict } from '../leaks/tree.js';
 import { commandText } from './processes.js';
 import { bold, dim, type TextOptions } from './table.js';
-import { elide, formatBytes, formatCount, printable } from './units.js';
+import { elide, elidePath, formatBytes, formatCount, printable } from './units.js';
 
 /** A check in `--json`: part of the public interface. */
 export interface CheckJson {
@@ -91,7 +91,9 @@ export function findingText(finding: LeakFinding, options: TextOptions, frames =
     const name = printable(frame.name);
     const text = `    ${name}`;
     const room = options.width - text.length - 2;
-    return room < 12 ? elide(text, options.width) : `${text}  ${dim(elide(printable(where(frame)), room), options)}`;
+    return room < 12
+      ? elide(text, options.width)
+      : `${text}  ${dim(elidePath(printable(where(frame)), room), options)}`;
   });
   const more = told.length - shown.length;
   if (more > 0) lines.push(`    … ${plural(more, 'more frame')}`);

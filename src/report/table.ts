@@ -1,6 +1,6 @@
 import { styleText } from 'node:util';
 import Table from 'cli-table3';
-import { elide, printable } from './units.js';
+import { elide, elidePath, printable } from './units.js';
 
 /** How text is to be laid out. */
 export interface TextOptions {
@@ -14,6 +14,8 @@ export interface Column {
   align?: 'left' | 'right';
   /** Gives way when the table is too wide: its share of what is left over by the columns that do not. */
   flexible?: number;
+  /** Holds paths: their ends are kept. */
+  path?: true;
   /** May be left out of a table that is too wide; the smallest number goes first. */
   spare?: number;
 }
@@ -92,7 +94,8 @@ export function renderTable(all: readonly Column[], rows: readonly string[][], o
     style: { 'padding-left': 0, 'padding-right': 0, head: [], border: [], compact: true },
   });
   table.push(columns.map((column, i) => bold(elide(column.title, widths[i] as number), options)));
-  for (const row of cells) table.push(row.map((cell, i) => elide(cell, widths[i] as number)));
+  for (const row of cells)
+    table.push(row.map((cell, i) => (columns[i]?.path ? elidePath : elide)(cell, widths[i] as number)));
   return `${table
     .toString()
     .split('\n')

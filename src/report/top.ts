@@ -159,7 +159,7 @@ function rowTable(profile: Profile, options: TopOptions, text: TextOptions, proc
     { title: besideTitle, align: right },
     ...(several ? [{ title: 'PROCS', align: right, spare: 2 }] : []),
     { title: ROW_TITLES[by], flexible: 2 },
-    ...(placed ? [{ title: 'WHERE', flexible: 1 }] : []),
+    ...(placed ? [{ title: 'WHERE', flexible: 1, path: true as const }] : []),
   ];
   const withShare = (value: number): string[] => [
     cell(sort, value, signed),

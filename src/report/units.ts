@@ -38,3 +38,11 @@ export function elide(text: string, width: number): string {
   const tail = width - 1 - head;
   return `${chars.slice(0, head).join('')}…${tail === 0 ? '' : chars.slice(-tail).join('')}`;
 }
+
+/** A path shortened to at most `width` characters: its end says most, whole names where they fit. */
+export function elidePath(path: string, width: number): string {
+  const chars = [...path];
+  if (chars.length <= width) return path;
+  const slash = chars.indexOf('/', chars.length - width + 1);
+  return slash < 0 ? elide(path.slice(path.lastIndexOf('/') + 1), width) : `…${chars.slice(slash).join('')}`;
+}

@@ -5,6 +5,7 @@ import type { Manifest } from '../../src/capture/manifest.js';
 import { findProcesses } from '../../src/files/find.js';
 import { listProcesses } from '../../src/files/list.js';
 import { parseManifest } from '../../src/files/manifest-file.js';
+import { readProfile } from '../../src/files/profile.js';
 import { readDumps, readLatest, withManifests } from '../../src/files/read.js';
 import { totalValues } from '../../src/profile/model.js';
 import { lsJson, lsText } from '../../src/report/ls.js';
@@ -124,6 +125,21 @@ t.test('one dump that cannot be read takes nothing from the others', async (t) =
   t.match(list[1]?.dumps, [{ path: bad, size: 20, problem: /ERR_FORKHEAP_BAD_FILE/ }]);
   t.equal(list[2]?.dumps[0]?.problem, null);
   t.match(lsText(list, { width: 200, color: false }), /\? +\? +20 B .* s_12\.0001\.heap[\s\S]*cannot read/);
+});
+
+t.test('a manifest that cannot be read takes no dump away', async (t) => {
+  const folder = folderOf(t);
+  const cut = join(folder, 's_12.json');
+  truncateSync(cut, 30);
+  const profile = readProfile(join(folder, 's'));
+  t.match(profile.warnings, [/s_12\.json: cannot read this manifest, it is not JSON.*\[ERR_FORKHEAP_BAD_FILE\]/]);
+  t.equal(profile.processes.length, 3);
+  t.ok(profile.processes.every((process) => totalValues(profile, process).inuseSpace > 0));
+  t.throws(
+    () => find(join(folder, 's')),
+    { code: 'ERR_FORKHEAP_BAD_FILE', path: cut },
+    'where a verdict depends on it',
+  );
 });
 
 t.test('a dump that no process has', async (t) => {

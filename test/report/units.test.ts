@@ -1,6 +1,6 @@
 import t from 'tap';
 import { renderTable } from '../../src/report/table.js';
-import { elide, formatBytes, formatCount, formatShare, printable } from '../../src/report/units.js';
+import { elide, elidePath, formatBytes, formatCount, formatShare, printable } from '../../src/report/units.js';
 
 t.test('bytes', async (t) => {
   const texts = [0, 1023, 1024, 1536, 10_240, 102_400, 1_048_575, 2 ** 30, -2048].map(formatBytes);
@@ -15,6 +15,17 @@ t.test('long names lose their middle', async (t) => {
   t.equal(elide('abc', 3), 'abc');
   t.equal(elide('abc', 1), '…');
   t.equal(printable('a\u001b[2J\nb\u202e'), 'a?[2J?b?');
+});
+
+t.test('paths keep their ends', async (t) => {
+  const path = '/srv/app/node_modules/abstract-leveldown/abstract-leveldown.js:97';
+  t.equal(elidePath(path, 100), path);
+  t.equal(elidePath(path, 50), '…/abstract-leveldown/abstract-leveldown.js:97');
+  t.equal(elidePath(path, 27), '…/abstract-leveldown.js:97');
+  t.equal(elidePath(path, 24), 'abstract-leveldown.js:97');
+  t.equal(elidePath(path, 20), 'abstract-l…own.js:97', 'a name too long for it, in its middle');
+  t.equal(elidePath('no-slash-at-all', 9), elide('no-slash-at-all', 9));
+  for (let width = 1; width <= path.length; width++) t.ok([...elidePath(path, width)].length <= width, `${width}`);
 });
 
 t.test('a table that is too wide loses what it can spare before names are unreadable', async (t) => {

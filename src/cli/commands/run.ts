@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander';
+import { isAlive } from '../../capture/alive.js';
 import { heapProfileEnv } from '../../capture/environment.js';
 import { type Ending, runProgram } from '../../capture/run.js';
 import { ForkheapError } from '../../errors.js';
@@ -40,7 +41,7 @@ function sayWhatHappenedToHeapprofile(): void {
 function summarize(prefix: string, ending: Ending): void {
   const path = pathFor(prefix);
   try {
-    process.stderr.write(runSummary(listProcesses(withManifests(findProcesses([path]))), path, ending));
+    process.stderr.write(runSummary(listProcesses(withManifests(findProcesses([path]))), path, ending, isAlive));
   } catch (error) {
     if (!(error instanceof ForkheapError)) throw error;
     const why =
