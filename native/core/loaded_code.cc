@@ -7,6 +7,8 @@
 #include <atomic>
 #include <cstring>
 
+#include "pages.h"
+
 namespace forkheap {
 
 namespace {
@@ -127,7 +129,6 @@ bool FindCode(uintptr_t pc, CodeSegment* code) {
   CodeSegment object;
   if (!FindBounds(pc, &object)) return false;
   // The first segment holds the headers.
-  constexpr uintptr_t kPage = 4096;
   ElfW(Ehdr) header;
   const auto base = reinterpret_cast<uintptr_t>(object.start) & ~(kPage - 1);
   if (reinterpret_cast<uintptr_t>(object.end) - base < kPage) return false;

@@ -8,6 +8,8 @@
 
 namespace forkheap {
 
+constexpr uintptr_t kPage = 4096;
+
 // Zeroed room for `count` objects, which costs nothing until it is used; nullptr when there is none.
 template <typename T>
 T* Pages(size_t count) {

@@ -10,13 +10,13 @@
 
 #include "gperftools_checker.h"
 #include "maps_reader.h"
+#include "pages.h"
 #include "program_memory.h"
 
 namespace forkheap {
 
 namespace {
 
-constexpr uintptr_t kPage = 4096;
 constexpr uintptr_t kTopOfUserSpace = uintptr_t{1} << 47;
 
 constexpr size_t kMostIgnored = 4096;

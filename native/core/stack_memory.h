@@ -7,11 +7,11 @@
 #include <cerrno>
 #include <cstdint>
 
+#include "pages.h"
 #include "thread_state.h"
 
 namespace forkheap {
 
-constexpr uintptr_t kPage = 4096;
 // How far a frame may lie from stack memory that is known: larger jumps are damaged frame pointers.
 constexpr uintptr_t kMaxJump = 8 << 20;
 

@@ -281,7 +281,7 @@ __attribute__((constructor)) void Init(int argc, char** argv) {
   forkheap::FindExecFunctions();
   forkheap::FindEndings();
   forkheap::FindEngineStart();
-  forkheap::StopLookingForGperftools();
+  forkheap::StartEnds();
   forkheap::Options options;
   forkheap::Environment environment;
   forkheap::ReadEnvironment(&options, &environment);

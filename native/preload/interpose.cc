@@ -103,7 +103,7 @@ void SamplerTick() {
 // caller of malloc(). 2.10 asks MallocHook_GetCallerStackTrace, 2.16 GetStackTrace.
 constexpr int kRegionDepth = 1;
 
-std::atomic<bool> g_looked_for_gperftools{false};
+std::atomic<bool> g_starting{true};
 
 using HookFunction = int (*)(NewHook);
 
@@ -181,12 +181,15 @@ __attribute__((visibility("default"))) int GetStackTrace(void** result, int max_
 namespace forkheap {
 
 bool FromGperftools(const void* return_address) {
-  // Its first allocation comes before our constructor.
-  if (!g_gperftools.loaded() && !g_looked_for_gperftools.exchange(true)) g_gperftools.Load();
+  static std::atomic<bool> looked{false};
+  // Its first allocation comes before our constructor. What is not there by then will not be.
+  if (!g_gperftools.loaded() && Starting() && !looked.exchange(true)) g_gperftools.Load();
   return g_gperftools.OwnsAddress(return_address);
 }
 
-void StopLookingForGperftools() { g_looked_for_gperftools.store(true); }
+bool Starting() { return g_starting.load(std::memory_order_relaxed); }
+
+void StartEnds() { g_starting.store(false); }
 
 void AwaitFirstAllocation() {
   if (g_gperftools.may_allocate_in_sampler() || g_session.mode() != Mode::kSampled) return;

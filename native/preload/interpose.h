@@ -33,8 +33,9 @@ void EngineIsThere();
 // Whether the caller of an interposed function is gperftools itself. Programs may register hooks of their own: those
 // are none of our business.
 bool FromGperftools(const void* return_address);
-// Our constructor has run: what was not there before will not be.
-void StopLookingForGperftools();
+// Whether our constructor has not run yet.
+bool Starting();
+void StartEnds();
 
 // The function behind ours, looked up at its first use: gperftools calls us before our constructor has run.
 template <typename F>
