@@ -1,32 +1,15 @@
 // Reads DWARF's numbers.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
-#include <cstring>
+
+#include "bounded_reader.h"
 
 namespace forkheap {
 
-// A reader that never passes `end`: a damaged table ends the walk, not the process.
-class Reader {
+class Reader : public BoundedReader {
  public:
-  Reader(const uint8_t* at, const uint8_t* end) : at_(at), end_(end) {}
-
-  [[nodiscard]] bool ok() const { return ok_; }
-  [[nodiscard]] bool done() const { return !ok_ || at_ >= end_; }
-  [[nodiscard]] const uint8_t* at() const { return at_; }
-
-  template <typename T>
-  T Fixed() {
-    T value{};
-    if (static_cast<size_t>(end_ - at_) < sizeof(T)) {
-      ok_ = false;
-      return value;
-    }
-    memcpy(&value, at_, sizeof(T));
-    at_ += sizeof(T);
-    return value;
-  }
+  using BoundedReader::BoundedReader;
 
   uint64_t Uleb() {
     uint64_t value = 0;
@@ -55,14 +38,6 @@ class Reader {
     return 0;
   }
 
-  void Skip(uint64_t bytes) {
-    if (bytes > static_cast<uint64_t>(end_ - at_)) {
-      ok_ = false;
-    } else {
-      at_ += bytes;
-    }
-  }
-
   // DW_EH_PE_* pointer encodings that occur in .eh_frame.
   uintptr_t Pointer(uint8_t encoding) {
     const auto here = reinterpret_cast<uintptr_t>(at_);
@@ -88,11 +63,6 @@ class Reader {
     if (base != 0) ok_ = false;
     return static_cast<uintptr_t>(value);
   }
-
- private:
-  const uint8_t* at_;
-  const uint8_t* end_;
-  bool ok_ = true;
 };
 
 }  // namespace forkheap

@@ -1,6 +1,6 @@
 #include "instruction.h"
 
-#include <cstring>
+#include "bounded_reader.h"
 
 namespace forkheap {
 
@@ -135,9 +135,9 @@ Form VectorForm(uint8_t map, uint8_t opcode) {
   }
 }
 
-class Decoder {
+class Decoder : BoundedReader {
  public:
-  Decoder(const uint8_t* at, const uint8_t* end) : at_(at), end_(end - at > 15 ? at + 15 : end) {}
+  Decoder(const uint8_t* at, const uint8_t* end) : BoundedReader(at, end - at > 15 ? at + 15 : end) {}
 
   Instruction Run() {
     const Form form = Opcode();
@@ -147,38 +147,20 @@ class Decoder {
     const bool test = result_.map == Instruction::kOneByte && (result_.opcode & 0xfe) == 0xf6;
     const bool without = test && result_.group() > 1;
     if (!without) Immediate(form);
-    if (!ok_) return {};
-    result_.after = at_;
+    if (!ok()) return {};
+    result_.after = at();
     return result_;
   }
 
  private:
-  uint8_t Byte() {
-    if (at_ < end_) return *at_++;
-    ok_ = false;
-    return 0;
-  }
-
   int32_t SignedByte() {
-    const int32_t byte = Byte();
+    const int32_t byte = Fixed<uint8_t>();
     return byte < 0x80 ? byte : byte - 0x100;
   }
 
-  template <typename T>
-  T Number() {
-    T value{};
-    if (static_cast<uint64_t>(end_ - at_) < sizeof(T)) {
-      ok_ = false;
-      return value;
-    }
-    memcpy(&value, at_, sizeof(T));
-    at_ += sizeof(T);
-    return value;
-  }
-
   Form Opcode() {
-    uint8_t byte = Byte();
-    for (;; byte = Byte()) {
+    uint8_t byte = Fixed<uint8_t>();
+    for (;; byte = Fixed<uint8_t>()) {
       if (byte == 0x66) {
         short_operand_ = true;
       } else if (byte == 0x67) {
@@ -187,18 +169,18 @@ class Decoder {
                  byte != 0x3e && byte != 0x26 && byte != 0x36) {
         break;
       }
-      if (!ok_) return kInvalid;
+      if (!ok()) return kInvalid;
     }
     if ((byte & 0xf0) == 0x40) {
       result_.rex = byte & 0x0f;
-      byte = Byte();
+      byte = Fixed<uint8_t>();
     }
     if (byte == 0xc5 || byte == 0xc4 || byte == 0x62) {
       uint8_t map = 1;
-      if (byte != 0xc5) map = Byte() & (byte == 0xc4 ? 0x1f : 0x07);
-      for (int i = byte == 0x62 ? 2 : 1; i > 0; --i) Byte();
+      if (byte != 0xc5) map = Fixed<uint8_t>() & (byte == 0xc4 ? 0x1f : 0x07);
+      for (int i = byte == 0x62 ? 2 : 1; i > 0; --i) Fixed<uint8_t>();
       result_.map = Instruction::kOther;
-      result_.opcode = Byte();
+      result_.opcode = Fixed<uint8_t>();
       return VectorForm(map, result_.opcode);
     }
     if (byte != 0x0f) {
@@ -206,25 +188,25 @@ class Decoder {
       return OneByteForm(byte);
     }
     result_.map = Instruction::k0F;
-    result_.opcode = Byte();
+    result_.opcode = Fixed<uint8_t>();
     if (result_.opcode != 0x38 && result_.opcode != 0x3a) return TwoByteForm(result_.opcode);
     const Form form = result_.opcode == 0x38 ? kModrm : kModrmImm8;
     result_.map = Instruction::kOther;
-    result_.opcode = Byte();
+    result_.opcode = Fixed<uint8_t>();
     return form;
   }
 
   void Operand() {
     result_.has_modrm = true;
-    result_.modrm = Byte();
+    result_.modrm = Fixed<uint8_t>();
     const uint8_t mod = result_.modrm >> 6;
     const uint8_t rm = result_.modrm & 7;
     if (mod == 3) return;
-    if (rm == 4) result_.sib = Byte();
+    if (rm == 4) result_.sib = Fixed<uint8_t>();
     if (mod == 1) {
       result_.displacement = SignedByte();
     } else if (mod == 2 || rm == 5 || (rm == 4 && (result_.sib & 7) == 5)) {
-      result_.displacement = Number<int32_t>();
+      result_.displacement = Fixed<int32_t>();
     }
   }
 
@@ -232,27 +214,23 @@ class Decoder {
     if (form == kImm8 || form == kModrmImm8) {
       result_.immediate = SignedByte();
     } else if (form == kImm16) {
-      result_.immediate = Number<int16_t>();
+      result_.immediate = Fixed<int16_t>();
     } else if (form == kImm32 || form == kModrmImm32) {
       const bool one_byte = result_.map == Instruction::kOneByte;
       const uint8_t opcode = result_.opcode;
       const bool jump = !one_byte || opcode == 0xe8 || opcode == 0xe9;
       if (one_byte && opcode >= 0xb8 && opcode <= 0xbf && (result_.rex & 8) != 0) {
-        result_.immediate = Number<int64_t>();
+        result_.immediate = Fixed<int64_t>();
       } else if (short_operand_ && (result_.rex & 8) == 0 && !jump) {
-        result_.immediate = Number<int16_t>();
+        result_.immediate = Fixed<int16_t>();
       } else {
-        result_.immediate = Number<int32_t>();
+        result_.immediate = Fixed<int32_t>();
       }
     } else if (result_.map == Instruction::kOneByte && result_.opcode >= 0xa0 && result_.opcode <= 0xa3) {
-      at_ += short_address_ ? 4 : 8;
-      ok_ = ok_ && at_ <= end_;
+      Skip(short_address_ ? 4 : 8);
     }
   }
 
-  const uint8_t* at_;
-  const uint8_t* end_;
-  bool ok_ = true;
   bool short_operand_ = false;
   bool short_address_ = false;
   Instruction result_;

@@ -188,23 +188,16 @@ void UnIgnoreObject(const void* pointer, Status* status) {
 
 namespace leak_check {
 
-namespace {
-
-// Of this thread.
-__thread const void* t_last_freed __attribute__((tls_model("initial-exec"))) = nullptr;
-
-}  // namespace
-
 // gperftools 2.10 to 2.16: malloc, new and realloc call the hook before anything is written to the block, realloc that
 // leaves a block where it is after telling of its end. Such a one is left alone, and with it what malloc gives out
 // right after it was freed.
 void Allocated(void* block, size_t size) {
   constexpr size_t kLargestClass = 256 << 10;
-  if (block == nullptr || block == t_last_freed || size > kLargestClass) return;
+  if (block == nullptr || block == t_state.last_freed || size > kLargestClass) return;
   if (g_program_memory.watching()) memset(block, 0, size);
 }
 
-void Freed(const void* block) { t_last_freed = block; }
+void Freed(const void* block) { t_state.last_freed = block; }
 
 void KnowTable(const void* table) {
   if (g_table == nullptr) g_table = const_cast<void*>(table);

@@ -23,6 +23,8 @@ struct ThreadState {
   bool stacks_locked;
   // This thread is in a call of gperftools' leak checker, whose own allocations must be hooked.
   bool checking;
+  // The block that this thread has freed last, under the leak checker.
+  const void* last_freed;
   // Bytes allocated since the last look at the dump intervals.
   uint64_t unreported_bytes;
   uint32_t unreported_calls;
