@@ -65,3 +65,6 @@ export class ForkheapError extends Error {
     this.line = details.line;
   }
 }
+
+/** An error as a sentence in a report: what it says, and its code. */
+export const withCode = ({ message, code }: { message: string; code: string }): string => `${message} [${code}]`;

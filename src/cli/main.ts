@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Only what every Node.js can load is imported before it is known that this one is new enough.
-import { ForkheapError } from '../errors.js';
+import { ForkheapError, withCode } from '../errors.js';
 import { isSupportedNode, wantedNode } from '../node-version.js';
 import { ExitStatus } from './exit-status.js';
 
@@ -13,7 +13,7 @@ const STATUS: Partial<Record<string, number>> = {
 };
 
 function complain(message: string, code: string): void {
-  process.stderr.write(`forkheap: ${message} [${code}]\n`);
+  process.stderr.write(`forkheap: ${withCode({ message, code })}\n`);
 }
 
 /** commander's CommanderError. */

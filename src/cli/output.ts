@@ -2,8 +2,7 @@ import type { TextOptions } from '../report/table.js';
 import { printable } from '../report/units.js';
 
 /** The terminal's width and whether it wants colours; none for a pipe or file, and COLUMNS, or 100 of them. */
-export function textOptions(): TextOptions {
-  const { isTTY, columns } = process.stdout;
+export function textOptions({ isTTY, columns }: NodeJS.WriteStream = process.stdout): TextOptions {
   return {
     width: columns || Number.parseInt(process.env.COLUMNS ?? '', 10) || 100,
     color: isTTY === true && !process.env.NO_COLOR,

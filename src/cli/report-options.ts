@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { withCode } from '../errors.js';
 import type { DumpChoice } from '../files/dump-choice.js';
 import { readProfile } from '../files/profile.js';
 import { filterProfile } from '../profile/filter.js';
@@ -74,7 +75,7 @@ export interface Loaded {
 /** Names a profile's functions, and leaves what the flags ask for. A missing symbolizer is a warning. */
 export async function prepare(profile: Profile, flags: Partial<FilterFlags>): Promise<Loaded> {
   const symbols = await symbolize(profile);
-  const warnings = symbols.error === null ? [] : [`${symbols.error.message} [${symbols.error.code}]`];
+  const warnings = symbols.error === null ? [] : [withCode(symbols.error)];
   const { mapping, package: owner, focus, ignore } = flags;
   const filtered = filterProfile(profile, {
     ...(mapping === undefined ? {} : { mapping }),

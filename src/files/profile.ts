@@ -1,4 +1,4 @@
-import { ForkheapError } from '../errors.js';
+import { ForkheapError, withCode } from '../errors.js';
 import { filterProfile } from '../profile/filter.js';
 import { mergeProfiles } from '../profile/merge.js';
 import type { Profile } from '../profile/model.js';
@@ -38,7 +38,7 @@ export function readProfile(paths: string | readonly string[], options: ReadProf
   const present = profiles.flatMap(({ processes }) => processes.map((process) => process.pid));
   const others = list.filter((path) => !isPprofPath(path));
   if (others.length > 0) {
-    const found = withManifests(findProcesses(others), ({ message, code }) => warnings.push(`${message} [${code}]`));
+    const found = withManifests(findProcesses(others), (error) => warnings.push(withCode(error)));
     if (found.length === 0) {
       throw new ForkheapError('ERR_FORKHEAP_NO_FILES', `Found no heap profiles at ${others.join(', ')}.`);
     }

@@ -9,6 +9,7 @@ import { parsePprof } from '../profile/pprof.js';
 import { codeFrames } from '../symbolize/javascript.js';
 import { chooseDump, type DumpChoice, numberOf } from './dump-choice.js';
 import type { ProcessFiles } from './find.js';
+import { LenientReading } from './lenient.js';
 import { readManifest, toMapping } from './manifest-file.js';
 
 const CHUNK = 1 << 20;
@@ -156,20 +157,15 @@ export function readDumps(
   choice: DumpChoice = 'latest',
   options: ReadOptions = {},
 ): Profile {
-  let some = false;
-  let unreadable: ForkheapError | undefined;
+  const reading = new LenientReading();
   const read = (process: FoundProcess): Profile => {
     const dump = chooseDump(process.files.dumps, choice);
     if (dump === undefined) return withoutDump(process, whyNoDump(process, choice));
-    try {
-      const profile = readDump(dump, process, options);
-      some = true;
-      return profile;
-    } catch (error) {
-      if (!(error instanceof ForkheapError) || process.files.named) throw error;
-      unreadable ??= error;
-      return withoutDump(process, `Left out: ${error.message} [${error.code}]`);
-    }
+    return reading.dump(
+      process.files,
+      () => readDump(dump, process, options),
+      (why) => withoutDump(process, `Left out: ${why}`),
+    );
   };
   if (typeof choice === 'number' && processes.every(({ files }) => chooseDump(files.dumps, choice) === undefined)) {
     const numbers = processes.flatMap(({ files }) => files.dumps.map(numberOf));
@@ -183,7 +179,7 @@ export function readDumps(
     for (const process of processes) yield read(process);
   }
   const profile = processes.length === 1 ? read(processes[0] as FoundProcess) : mergeDistinct(all());
-  if (!some && unreadable !== undefined) throw unreadable;
+  reading.end();
   return profile;
 }
 

@@ -1,5 +1,6 @@
 import { dirname, join } from 'node:path';
 import type { ManifestCheck } from '../capture/manifest.js';
+import { withCode } from '../errors.js';
 import { describeProcess, type FoundProcess, readDump } from '../files/read.js';
 import type { Profile, ProfiledProcess } from '../profile/model.js';
 import { symbolize } from '../symbolize/symbolize.js';
@@ -44,7 +45,7 @@ function gap({ manifest }: FoundProcess): string {
   const check = manifest?.leakCheck;
   if (manifest === null || check === undefined) return 'it was not started for leak checks';
   const failed = check.checks.find(({ error }) => error !== null);
-  if (failed?.error) return `${failed.error.message} [${failed.error.code}]`;
+  if (failed?.error) return withCode(failed.error);
   if (manifest.exit === null) return 'it was killed before its last check, or is still running';
   if (check.mode !== 'local' && !check.checks.some(({ name }) => LAST_CHECKS.has(name)))
     return 'its last check was cancelled';
@@ -103,6 +104,6 @@ export async function judgeTree(found: readonly FoundProcess[], options: JudgeOp
     processes,
     verdict: verdictOf(processes.map(({ verdict }) => verdict)),
     profiles,
-    warnings: error === null ? [] : [`${error.message} [${error.code}]`],
+    warnings: error === null ? [] : [withCode(error)],
   };
 }

@@ -9,6 +9,9 @@ export type GroupBy = 'function' | 'line' | 'javascript' | 'mapping' | 'package'
 /** What rows can stand for, in the order of the help. */
 export const GROUPS: readonly GroupBy[] = ['function', 'line', 'javascript', 'mapping', 'package', 'process', 'thread'];
 
+/** Whether rows are lines of source, not whole functions. */
+export const areLines = (by: GroupBy): boolean => by === 'line' || by === 'javascript';
+
 /** A row: what was allocated there itself (`self`), and there or in what it called (`cumulative`). */
 export interface Row {
   name: string;
@@ -196,7 +199,7 @@ class Grouping {
       const title = mapping === '' ? script : posix.basename(mapping);
       return this.#row(mapping || title, { name: title, file: '', line: 0, mapping, package: mapping ? owner : '' });
     }
-    const byLine = this.#by === 'line' || this.#by === 'javascript';
+    const byLine = areLines(this.#by);
     const line = byLine ? at : startLine;
     // A native function is known by its file's name, a JavaScript function by its place.
     const place = byLine || mapping === '' ? `\0${file}\0${line}` : '';

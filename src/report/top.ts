@@ -10,7 +10,7 @@ import {
 import type { SymbolizeResult } from '../symbolize/symbolize.js';
 import { notes, warningsOf } from './notes.js';
 import { commandText, modeText, type ProcessJson, processJson, processTotals, processTree } from './processes.js';
-import { type GroupBy, type Row, topRows } from './rows.js';
+import { areLines, type GroupBy, type Row, topRows } from './rows.js';
 import { bold, type Column, dim, renderTable, type TextOptions } from './table.js';
 import { elide, formatCount, formatShare, printable } from './units.js';
 import { formatValue, VALUE_TITLES } from './values.js';
@@ -126,7 +126,7 @@ const ROW_TITLES: Record<GroupBy, string> = {
 /** Where a row's code is: the package and file mapped, or its source line. */
 function place(row: Row, by: GroupBy): string {
   const script = row.mapping === '' && row.line > 0;
-  if (row.file !== '' && (by === 'line' || by === 'javascript' || script)) return `${row.file}:${row.line}`;
+  if (row.file !== '' && (areLines(by) || script)) return `${row.file}:${row.line}`;
   if (by === 'mapping') return row.mapping;
   const file = posix.basename(row.mapping);
   if (file === '' || file === row.package) return file;
@@ -149,7 +149,7 @@ function rowTable(profile: Profile, options: TopOptions, text: TextOptions, proc
   const [beside, besideTitle] = BESIDE[sort];
   const several = process === undefined && profile.processes.length > 1 && by !== 'process';
   const stacked = by !== 'process' && by !== 'thread';
-  const placed = by === 'function' || by === 'line' || by === 'javascript' || by === 'mapping';
+  const placed = by === 'function' || areLines(by) || by === 'mapping';
   const right = 'right' as const;
   const share = signed ? [] : [{ title: '%', align: right }];
   const columns: Column[] = [

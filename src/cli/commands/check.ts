@@ -13,11 +13,10 @@ import { judgeTree, type TreeLeaks } from '../../leaks/tree.js';
 import { mergeProfiles } from '../../profile/merge.js';
 import { toFlamegraphHtml } from '../../report/flamegraph.js';
 import { leaksGithub, leaksJson, leaksText } from '../../report/leaks.js';
-import type { TextOptions } from '../../report/table.js';
 import { ExitStatus } from '../exit-status.js';
 import { requireProfilable } from '../obstacles.js';
 import { parseCount } from '../options.js';
-import { print, printJson } from '../output.js';
+import { print, printJson, textOptions } from '../output.js';
 import { choosePrefix, pathFor } from '../prefix.js';
 import { addTreeOptions, filterVariables, list, type TreeFlags } from '../tree-options.js';
 import { which } from '../which.js';
@@ -41,16 +40,10 @@ function suppressionsOf(flags: CheckFlags): Suppression[] {
   return flags.builtin ? [...builtinSuppressions(), ...own] : own;
 }
 
-/** The text report goes to stderr, as the program's own messages do. */
-function errorOptions(): TextOptions {
-  const { isTTY, columns } = process.stderr;
-  return { width: columns || 100, color: isTTY === true && !process.env.NO_COLOR };
-}
-
 function report(tree: TreeLeaks, flags: CheckFlags): void {
   if (flags.format === 'json') printJson(leaksJson(tree));
   else if (flags.format === 'github') print(leaksGithub(tree, process.cwd()));
-  if (flags.format !== 'json') process.stderr.write(leaksText(tree, errorOptions(), flags.limit));
+  if (flags.format !== 'json') process.stderr.write(leaksText(tree, textOptions(process.stderr), flags.limit));
   if (flags.html === undefined) return;
   const html = toFlamegraphHtml(mergeProfiles(tree.profiles), { title: 'lost blocks' });
   writeReport(flags.html, html, flags.force === true);
