@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import t from 'tap';
 import { leaksIn, program, tempPrefix } from '../helpers/fixtures.js';
 import { cli } from '../helpers/forkheap.js';
-import { checkProgram, compile } from '../helpers/leaks.js';
+import { checkProgram, compileStub } from '../helpers/leaks.js';
 import { script } from '../helpers/preloaded.js';
 import { root } from '../helpers/process.js';
 import { filesIn } from '../helpers/profiles.js';
@@ -171,8 +171,7 @@ t.test('what is lost beside sharp is found, whose libvips is suppressed', async 
 });
 
 t.test('a gperftools without leak checker', async (t) => {
-  const soname = 'libtcmalloc_and_profiler.so.4';
-  const FORKHEAP_TCMALLOC = compile(t, 'stub.cc', soname, '-shared', '-fPIC', `-Wl,-soname,${soname}`);
+  const FORKHEAP_TCMALLOC = compileStub(t);
   const { code, stdout, stderr } = await cli(t, ['check', '--', 'node', '-e', '1'], { env: { FORKHEAP_TCMALLOC } });
   t.same([code, stdout], [2, '']);
   t.match(stderr, /2\.10 .* 2\.16 .*checkNativeLeaks\(\).*\[ERR_FORKHEAP_LEAK_CHECKER_UNSUPPORTED\]/);

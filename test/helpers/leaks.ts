@@ -20,6 +20,12 @@ export function compile(t: Test, source: string, output: string, ...flags: strin
   return file;
 }
 
+/** A library like gperftools 2.17 and later: a stub in the leak checker's place. */
+export function compileStub(t: Test): string {
+  const soname = 'libtcmalloc_and_profiler.so.4';
+  return compile(t, 'stub.cc', soname, '-shared', '-fPIC', `-Wl,-soname,${soname}`);
+}
+
 export interface CheckedRun {
   report: LeaksJson;
   prefix: string;

@@ -4,7 +4,7 @@ import { heapProfileEnv } from 'forkheap';
 import t from 'tap';
 import type { LeakReport } from '../../src/capture/leak-checker.js';
 import { tempPrefix } from '../helpers/fixtures.js';
-import { compile, withChecker } from '../helpers/leaks.js';
+import { compile, compileStub, withChecker } from '../helpers/leaks.js';
 import { script } from '../helpers/preloaded.js';
 import { runProcess } from '../helpers/process.js';
 
@@ -221,14 +221,7 @@ t.test('where ptrace is not permitted, nobody can tell', async (t) => {
 });
 
 t.test('a process without an active checker, and one with the stub of gperftools 2.17', async (t) => {
-  const library = compile(
-    t,
-    'stub.cc',
-    'libtcmalloc_and_profiler.so.4',
-    '-shared',
-    '-fPIC',
-    '-Wl,-soname,libtcmalloc_and_profiler.so.4',
-  );
+  const library = compileStub(t);
   const code = `
     const { HeapLeakChecker } = require('forkheap');
     const codeOf = (f) => { try { return f() ?? null } catch (error) { return error.code } };
