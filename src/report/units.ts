@@ -39,10 +39,14 @@ export function elide(text: string, width: number): string {
   return `${chars.slice(0, head).join('')}…${tail === 0 ? '' : chars.slice(-tail).join('')}`;
 }
 
-/** A path shortened to at most `width` characters: its end says most, whole names where they fit. */
+/**
+ * A path shortened to at most `width` characters. The end of an absolute one says most, whole names where they fit; another
+ * begins with its package.
+ */
 export function elidePath(path: string, width: number): string {
   const chars = [...path];
   if (chars.length <= width) return path;
+  if (!path.startsWith('/')) return elide(path, width);
   const slash = chars.indexOf('/', chars.length - width + 1);
   return slash < 0 ? elide(path.slice(path.lastIndexOf('/') + 1), width) : `…${chars.slice(slash).join('')}`;
 }

@@ -25,6 +25,7 @@ t.test('paths keep their ends', async (t) => {
   t.equal(elidePath(path, 24), 'abstract-leveldown.js:97');
   t.equal(elidePath(path, 20), 'abstract-l…own.js:97', 'a name too long for it, in its middle');
   t.equal(elidePath('no-slash-at-all', 9), elide('no-slash-at-all', 9));
+  t.equal(elidePath('leveldown/node.napi.glibc.node', 17), 'leveldow…ibc.node', 'a package and its file');
   for (let width = 1; width <= path.length; width++) t.ok([...elidePath(path, width)].length <= width, `${width}`);
 });
 
